@@ -1,6 +1,9 @@
 package events
 
-import "time"
+import (
+	"encoding/json"
+	"time"
+)
 
 // Query selects records of the log.
 type Query struct {
@@ -31,22 +34,5 @@ type Record struct {
 	Result Result `json:"result,omitempty"`
 	Reason string `json:"reason,omitempty"`
 	// Data is the definition, as JSON.
-	Data RawJSON `json:"data,omitempty"`
-}
-
-// RawJSON is a document that is passed on as it is.
-type RawJSON []byte
-
-// MarshalJSON returns the document; null when empty.
-func (r RawJSON) MarshalJSON() ([]byte, error) {
-	if len(r) == 0 {
-		return []byte("null"), nil
-	}
-	return r, nil
-}
-
-// UnmarshalJSON keeps a copy of the document.
-func (r *RawJSON) UnmarshalJSON(data []byte) error {
-	*r = append((*r)[:0], data...)
-	return nil
+	Data json.RawMessage `json:"data,omitempty"`
 }
