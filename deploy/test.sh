@@ -1,0 +1,81 @@
+#!/usr/bin/env bash
+# All tests, with what they need: HAProxy, curl, a C compiler for the race detector and a
+# real Consul agent, which is built once into a cache directory.
+#
+#   deploy/test.sh           the same as: deploy/test.sh all
+#   deploy/test.sh lint      gofmt, go vet, staticcheck
+#   deploy/test.sh unit      tests of all packages with the race detector
+#   deploy/test.sh e2e       real processes: sluice, HAProxy, NATS, Consul
+#   deploy/test.sh bench     change to first routed request, p50 and p99
+#   deploy/test.sh vuln      known vulnerabilities in what is linked (asks vuln.go.dev)
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+# shellcheck source=deploy/setup.sh
+. deploy/setup.sh
+
+consul_version=v1.22.7
+consul=${XDG_CACHE_HOME:-$HOME/.cache}/sluice-test/consul-$consul_version
+
+# step HEADLINE COMMAND… runs it and says how long it took.
+step() {
+	local headline=$1 since=$SECONDS
+	shift
+	say "" "" "=== $headline" | tail -n 1
+	"$@" || die "$headline: not passed after $((SECONDS - since)) s" "Run this step alone: deploy/test.sh $target"
+	say "=== $headline: passed in $((SECONDS - since)) s"
+}
+
+tool() { go tool -modfile=deploy/tools/go.mod "$@"; }
+
+check_format() {
+	local files
+	files=$(gofmt -l cmd crdt deploy events proxy)
+	[ -z "$files" ] || { say "not formatted (gofmt -w repairs it):" "$files" && return 1; }
+}
+
+# build_consul leaves the agent in the cache; it is a module of its own, since Consul's
+# requirements must not become the project's.
+build_consul() {
+	if [ ! -x "$consul" ]; then
+		say "=== building Consul $consul_version (about 5 minutes, the first time only)"
+		mkdir -p "${consul%/*}"
+		(cd deploy/tools/consul && CGO_ENABLED=0 go build -o "$consul.$$" github.com/hashicorp/consul)
+		mv "$consul.$$" "$consul"
+	fi
+	export SLUICE_TEST_CONSUL=$consul
+}
+
+lint() {
+	step "gofmt" check_format
+	step "go vet" go vet ./...
+	step "staticcheck" tool staticcheck ./...
+}
+
+unit() {
+	local packages
+	mapfile -t packages < <(go list ./... | grep -v '/deploy/e2e$')
+	step "unit tests with the race detector" go test -race -timeout 15m "${packages[@]}"
+}
+
+e2e() { step "end-to-end tests" go test -count=1 -timeout 15m -v ./deploy/e2e; }
+
+bench() { step "benchmarks" go test -run '^$' -bench . -benchtime 1x -timeout 15m ./deploy/e2e; }
+
+prepare() {
+	need_go
+	need_packages haproxy=haproxy curl=curl gcc=gcc cc=libc6-dev ps=procps ss=iproute2
+	build_consul
+}
+
+target=${1:-all}
+since=$SECONDS
+case $target in
+all) prepare && lint && unit && e2e ;;
+lint) need_go && lint ;;
+unit) prepare && unit ;;
+e2e) prepare && e2e ;;
+bench) prepare && bench ;;
+vuln) need_go && step "govulncheck" tool govulncheck ./... ;;
+*) die "no target \"$target\"" "Give one of: all lint unit e2e bench vuln" ;;
+esac
+say "" && say "deploy/test.sh $target: all passed in $((SECONDS - since)) s"
