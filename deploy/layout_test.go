@@ -67,10 +67,10 @@ func forbidden(from, to string, test bool) string {
 		return "only commands know commands"
 	case target == "deploy":
 		return "nothing builds on deploy"
-	case root == "cmd" || target == "crdt" && root != "crdt":
-		return ""
 	case root == "deploy":
 		return "deploy builds on nothing"
+	case root == "cmd" || target == "crdt" && root != "crdt":
+		return ""
 	case root != target:
 		return "crdt knows nobody else; events and proxy do not know each other"
 	case root == "crdt":
