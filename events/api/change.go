@@ -1,0 +1,215 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"net/url"
+	"regexp"
+	"strconv"
+	"time"
+
+	"sluice/crdt/service"
+	"sluice/events"
+)
+
+// OriginHeader is how the command line tells that a change came through it.
+const OriginHeader = "X-Sluice-Origin"
+
+var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
+
+// caller is who asked, and through what.
+type caller struct{ actor, origin, trace string }
+
+func newCaller(r *http.Request, actor string) caller {
+	c := caller{actor: actor, origin: "api"}
+	if r.Header.Get(OriginHeader) == "cli" {
+		c.origin = "cli"
+	}
+	if t := r.Header.Get("Traceparent"); traceParent.MatchString(t) {
+		c.trace = t
+	}
+	return c
+}
+
+// Receipt tells what became of a change.
+type Receipt struct {
+	// Outcome is durable, accepted or unchanged.
+	Outcome string `json:"outcome"`
+	// StreamID and Seq are the position in the log that holds the change.
+	StreamID string `json:"streamId"`
+	Seq      uint64 `json:"seq"`
+	Stamp    string `json:"stamp,omitempty"`
+	EventID  string `json:"eventId,omitempty"`
+	// Result is what the fold made of it: applied or beaten; empty: not folded here yet.
+	Result string `json:"result,omitempty"`
+	// Live is the scope where the change was proven to be live; empty: not asked for.
+	Live string `json:"live,omitempty"`
+}
+
+func newReceipt(r events.Receipt) Receipt {
+	out := Receipt{Outcome: OutcomeDurable, StreamID: r.StreamID, Seq: r.Seq, EventID: r.EventID, Result: string(r.Result)}
+	if !r.Stamp.IsZero() {
+		out.Stamp = r.Stamp.String()
+	}
+	switch {
+	case r.NoOp:
+		out.Outcome = OutcomeUnchanged
+	case r.Seq == 0:
+		out.Outcome = OutcomeAccepted
+	}
+	return out
+}
+
+// status is 202 for what the log does not have yet.
+func (r Receipt) status() int {
+	if r.Outcome == OutcomeAccepted {
+		return http.StatusAccepted
+	}
+	return http.StatusOK
+}
+
+// waiting says where and how long to wait for a change to be live.
+type waiting struct {
+	scope   events.Scope
+	timeout time.Duration
+}
+
+const (
+	localWait = 5 * time.Second
+	allWait   = 10 * time.Second
+)
+
+// parseWaiting reads wait and timeout; a missing wait is def.
+func parseWaiting(q url.Values, def events.Scope) (waiting, error) {
+	w := waiting{scope: def}
+	if text := q.Get("wait"); text != "" {
+		w.scope = events.Scope(text)
+	}
+	switch w.scope {
+	case events.WaitNone, events.WaitLocal:
+		w.timeout = localWait
+	case events.WaitAll:
+		w.timeout = allWait
+	default:
+		return w, badParam("wait", "is not a scope", "use all, local or none")
+	}
+	text := q.Get("timeout")
+	if text == "" {
+		return w, nil
+	}
+	d, err := time.ParseDuration(text)
+	if seconds, nerr := strconv.Atoi(text); nerr == nil {
+		d, err = time.Duration(seconds)*time.Second, nil
+	}
+	if err != nil || d <= 0 || d > maxWait {
+		return w, badParam("timeout", "is not a time", "use for example 30s, at most "+maxWait.String())
+	}
+	w.timeout = d
+	return w, nil
+}
+
+// condition is what must hold for a change to be made.
+type condition struct {
+	stamp  string // If-Match; "*": any live value
+	absent bool
+}
+
+// put takes a parsed definition all the way: checks, protection, the log, the proof.
+func (s *Server) put(ctx context.Context, c caller, svc *service.Service, w waiting, cond condition) (Receipt, error) {
+	if err := svc.Validate(s.cfg.Limits); err != nil {
+		return Receipt{}, err
+	}
+	if err := s.resolves(ctx, svc); err != nil {
+		return Receipt{}, err
+	}
+	if err := svc.Protect(s.cfg.Key); err != nil {
+		return Receipt{}, err
+	}
+	value, err := svc.Canonical()
+	if err != nil {
+		return Receipt{}, err
+	}
+	key := service.Key(svc.Name)
+	// Listeners announce everything again and again: what is served already is not tried again.
+	if now, ok := s.cfg.Replica.Entry(key); !ok || !now.Live() || !sameMeaning(now.Value, value) {
+		if err := s.cfg.Proxy.Check(ctx, *svc); err != nil {
+			return Receipt{}, fmt.Errorf("check %s: %w", svc.Name, err)
+		}
+	}
+	return s.write(ctx, w, events.Change{
+		Key: key, Value: value, Equal: sameMeaning,
+		Actor: c.actor, Origin: c.origin, TraceParent: c.trace,
+		IfMatch: cond.stamp, IfAbsent: cond.absent,
+	})
+}
+
+func (s *Server) remove(ctx context.Context, c caller, name string, w waiting, cond condition) (Receipt, error) {
+	if err := service.CheckName(name); err != nil {
+		return Receipt{}, err
+	}
+	return s.write(ctx, w, events.Change{
+		Key: service.Key(name), Delete: true,
+		Actor: c.actor, Origin: c.origin, TraceParent: c.trace, IfMatch: cond.stamp,
+	})
+}
+
+func (s *Server) write(ctx context.Context, w waiting, c events.Change) (Receipt, error) {
+	got, err := s.cfg.Replica.Write(ctx, c)
+	if errors.Is(err, events.ErrUnknownOutcome) {
+		p := problemOf(err)
+		p.Outcome, p.EventID = OutcomeUnknown, got.EventID
+		p.Detail = fmt.Sprintf("the log gave no answer in time, the change %s may be stored, now or later: ask GET /v1/events, or send it again, a repeat is harmless", got.EventID)
+		return Receipt{}, p
+	}
+	if err != nil {
+		return Receipt{}, err
+	}
+	r := newReceipt(got)
+	if w.scope == events.WaitNone {
+		return r, nil
+	}
+	return s.await(ctx, w, r, c.Key)
+}
+
+// await turns "durable" into "live", or tells where it is not.
+func (s *Server) await(ctx context.Context, w waiting, r Receipt, key string) (Receipt, error) {
+	ctx, cancel := context.WithTimeout(ctx, w.timeout)
+	defer cancel()
+	res, err := s.cfg.Waiter.Wait(ctx, events.Wait{Scope: w.scope, StreamID: r.StreamID, Seq: r.Seq, Key: key})
+	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
+		p := problemOf(err)
+		p.Outcome, p.Receipt = OutcomeDurable, &r
+		return r, p
+	}
+	if err != nil || !res.Live {
+		return r, notLive(r, w.scope, res)
+	}
+	r.Live = string(w.scope)
+	return r, nil
+}
+
+// resolves applies SKIP_ADDRESS_VALIDATION=false, which Docker Flow Proxy answers with 500.
+func (s *Server) resolves(ctx context.Context, svc *service.Service) error {
+	if s.cfg.Lookup == nil || len(svc.Destinations) == 0 {
+		return nil
+	}
+	host := svc.Host(&svc.Destinations[0])
+	if err := s.cfg.Lookup(ctx, host); err != nil {
+		p := badParam("outboundHostname", "the host "+host+" does not resolve", "start the service first, or set SKIP_ADDRESS_VALIDATION=true")
+		p.dfpStatus = http.StatusInternalServerError
+		return p
+	}
+	return nil
+}
+
+// sameMeaning compares two canonical documents; what cannot be read is not the same.
+func sameMeaning(current, proposed []byte) bool {
+	a, err := service.Decode(current)
+	if err != nil {
+		return false
+	}
+	b, err := service.Decode(proposed)
+	return err == nil && service.Equal(a, b)
+}
