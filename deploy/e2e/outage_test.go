@@ -1,0 +1,148 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestOutageOfTheLog: without NATS everybody goes on serving, a new replica serves the
+// snapshot of Consul and says so, and all of them catch up when NATS is back.
+func TestOutageOfTheLog(t *testing.T) {
+	consul := startConsul(t)
+	n, replicas := startThree(t, "--consul-addr", consul.addr)
+	port := startBackend(t, "one")
+	for i, name := range []string{"a", "b", "c"} {
+		replicas[i].reconfigure(name, port)
+	}
+	converged(t, replicas)
+	position, err := replicas[0].own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitForSnapshot(t, consul, position.Seq)
+	n.stop()
+
+	t.Run("all replicas keep serving and say that they may be behind", func(t *testing.T) {
+		for _, r := range replicas {
+			for _, path := range []string{"/a", "/b", "/c"} {
+				if err := r.routed(path, "one"); err != nil {
+					t.Error(err)
+				}
+			}
+			eventually(t, 20*time.Second, r.name+" is stale", r.isStale)
+			mustStatus(t, get(t, r.url("/readyz")), http.StatusOK)
+		}
+	})
+	t.Run("a change is refused, certainly not applied", func(t *testing.T) {
+		a := mustStatus(t, replicas[0].dfp("reconfigure", demo("late", port)), http.StatusServiceUnavailable)
+		if a.Header.Get("Retry-After") == "" {
+			t.Errorf("no Retry-After: %v", a)
+		}
+		mustStatus(t, replicas[0].request("/late"), http.StatusServiceUnavailable)
+	})
+	fourth := newReplica(t, "replica-4", "--nats-url", n.url(), "--consul-addr", consul.addr).start()
+	t.Run("a new, empty replica serves the snapshot and says that it is stale", func(t *testing.T) {
+		fourth.ready(45 * time.Second)
+		for _, path := range []string{"/a", "/b", "/c"} {
+			if err := fourth.routed(path, "one"); err != nil {
+				t.Errorf("right after ready: %v", err)
+			}
+		}
+		if err := fourth.isStale(); err != nil {
+			t.Error(err)
+		}
+	})
+	n.start()
+	t.Run("when NATS is back all catch up and say so", func(t *testing.T) {
+		all := append(replicas, fourth)
+		eventually(t, 45*time.Second, "one fresh state", func() error { return sameState(all...) })
+		fourth.reconfigure("d", port, "wait", "all")
+		routedByAll(t, all, "/d", "one")
+		for _, path := range []string{"/a", "/b", "/c"} {
+			routedByAll(t, all, path, "one")
+		}
+	})
+}
+
+// TestColdStartFromSnapshot: the log is lost for ever; the state comes back from Consul.
+func TestColdStartFromSnapshot(t *testing.T) {
+	consul := startConsul(t)
+	r := newReplica(t, "local", "--consul-addr", consul.addr).start().ready(30 * time.Second)
+	port := startBackend(t, "one")
+	r.reconfigure("kept", port)
+	position, err := r.own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	waitForSnapshot(t, consul, position.Seq)
+	r.kill()
+	r.wipe()
+	r.start().ready(45 * time.Second)
+	if err := r.routed("/kept", "one"); err != nil {
+		t.Error(err)
+	}
+	eventually(t, 45*time.Second, "handed over to the new log", r.fresh)
+}
+
+// TestConsulIsOptional: an unreachable Consul disturbs nothing once there is a state.
+func TestConsulIsOptional(t *testing.T) {
+	consul := startConsul(t)
+	r := newReplica(t, "local", "--consul-addr", consul.addr).start().ready(30 * time.Second)
+	port := startBackend(t, "one")
+	r.reconfigure("before", port)
+	consul.kill()
+	r.reconfigure("after", port)
+	for _, path := range []string{"/before", "/after"} {
+		if err := r.routed(path, "one"); err != nil {
+			t.Error(err)
+		}
+	}
+	mustStatus(t, get(t, r.url("/readyz")), http.StatusOK)
+}
+
+// TestMirror: people read routes in Consul under the names that they know.
+func TestMirror(t *testing.T) {
+	consul := startConsul(t)
+	r := newReplica(t, "local", "--consul-addr", consul.addr).start().ready(30 * time.Second)
+	port := startBackend(t, "one")
+	if err := consul.put("docker-flow/somebody-elses", "untouched"); err != nil {
+		t.Fatal(err)
+	}
+	r.reconfigure("go-demo", port, "servicePath", "/demo", "serviceDomain", "acme.com")
+	want := map[string]string{
+		"docker-flow/go-demo/path": "/demo", "docker-flow/go-demo/port": fmt.Sprint(port), "docker-flow/go-demo/domain": "acme.com",
+	}
+	eventually(t, 20*time.Second, "mirrored", func() error {
+		seen := consul.mirror(t, "docker-flow")
+		for key, value := range want {
+			if seen[key] != value {
+				return fmt.Errorf("%s = %q, want %q; all: %v", key, seen[key], value, seen)
+			}
+		}
+		return nil
+	})
+	r.remove("go-demo")
+	eventually(t, 20*time.Second, "removed from the mirror", func() error {
+		seen := consul.mirror(t, "docker-flow")
+		for key := range seen {
+			if strings.HasPrefix(key, "docker-flow/go-demo/") {
+				return fmt.Errorf("%s is still there", key)
+			}
+		}
+		if seen["docker-flow/somebody-elses"] != "untouched" {
+			return fmt.Errorf("a foreign key changed: %v", seen)
+		}
+		return nil
+	})
+}
+
+func (r *replica) isStale() error {
+	s, err := r.own()
+	if err == nil && s.Stale == "" {
+		err = fmt.Errorf("%s does not say that it is stale: %+v", r.name, s)
+	}
+	return err
+}

@@ -1,0 +1,128 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+)
+
+// refusesToStart expects exit code 1 and an output that holds all hints.
+func refusesToStart(t *testing.T, r *replica, hints ...string) {
+	t.Helper()
+	r.start()
+	if code := r.exitCode(20 * time.Second); code != 1 {
+		t.Errorf("exit code %d, want 1", code)
+	}
+	says(t, r.output(), hints...)
+	if strings.Contains(r.output(), "goroutine ") {
+		t.Errorf("a panic: %s", r.output())
+	}
+}
+
+func says(t *testing.T, output string, hints ...string) {
+	t.Helper()
+	for _, hint := range hints {
+		if !strings.Contains(output, hint) {
+			t.Errorf("the output does not mention %q:\n%s", hint, tail(output, 20))
+		}
+	}
+}
+
+// TestBadStarts: each says what is wrong and what to do.
+func TestBadStarts(t *testing.T) {
+	t.Run("a data directory in use", func(t *testing.T) {
+		first := startReplica(t, "first")
+		second := newReplica(t, "second", "--data-dir", filepath.Join(first.dir, "data"))
+		refusesToStart(t, second, "--data-dir")
+		if err := expectStatus(get(t, first.url("/readyz")), http.StatusOK); err != nil {
+			t.Errorf("the first: %v", err)
+		}
+	})
+	t.Run("a busy API port", func(t *testing.T) {
+		busy := occupy(t)
+		refusesToStart(t, newReplica(t, "local", "--api-addr", loopback(busy)), "--api-addr", fmt.Sprint(busy))
+	})
+	t.Run("a busy NATS port", func(t *testing.T) {
+		busy := occupy(t)
+		refusesToStart(t, newReplica(t, "local", "--nats-listen", loopback(busy)), "--nats-listen", fmt.Sprint(busy))
+	})
+	t.Run("a busy traffic port", func(t *testing.T) {
+		busy := occupy(t)
+		r := newReplica(t, "local")
+		r.env = []string{fmt.Sprintf("DEFAULT_PORTS=%d", busy)}
+		r.start()
+		eventually(t, 20*time.Second, "it says so", func() error {
+			if out := r.output(); !strings.Contains(out, fmt.Sprint(busy)) || !strings.Contains(out, "DEFAULT_PORTS") {
+				return fmt.Errorf("output: %s", tail(out, 10))
+			}
+			return nil
+		})
+		if a := get(t, r.url("/readyz")); a.Status == http.StatusOK {
+			t.Error("it says that it is ready")
+		}
+	})
+	for _, flag := range []string{"--data-dir", "--cfg-dir"} {
+		t.Run("a file in the way of "+flag, func(t *testing.T) {
+			file := filepath.Join(t.TempDir(), "file")
+			if err := os.WriteFile(file, nil, 0o600); err != nil {
+				t.Fatal(err)
+			}
+			refusesToStart(t, newReplica(t, "local", flag, file), flag, file)
+		})
+	}
+	t.Run("no HAProxy", func(t *testing.T) {
+		refusesToStart(t, newReplica(t, "local", "--haproxy", "/nowhere/haproxy"), "--haproxy", "/nowhere/haproxy", "install")
+	})
+	t.Run("all configuration problems at once", func(t *testing.T) {
+		r := newReplica(t, "local", "--namespace", "Not A Name", "--api-addr", "nonsense", "--nats-url", "http://x")
+		r.env = []string{"DEFAULT_PORTS=eighty"}
+		refusesToStart(t, r, "--namespace", "SLUICE_NAMESPACE", "--api-addr", "SLUICE_API_ADDR", "--nats-url", "DEFAULT_PORTS")
+	})
+	t.Run("every flag has its variable", func(t *testing.T) {
+		r := newReplica(t, "local")
+		r.env = append(r.env, "SLUICE_NAMESPACE=Not A Name")
+		refusesToStart(t, r, "SLUICE_NAMESPACE")
+	})
+}
+
+// notReady expects that the replica runs, is not ready, takes no traffic and tells why.
+func notReady(t *testing.T, r *replica, reason string) {
+	t.Helper()
+	eventually(t, 20*time.Second, "it tells why it waits: "+reason, func() error {
+		a := get(t, r.url("/readyz"))
+		if err := expectStatus(a, http.StatusServiceUnavailable); err != nil {
+			return err
+		}
+		if !strings.Contains(strings.ToLower(a.Body), reason) {
+			return fmt.Errorf("/readyz says %s", a.Body)
+		}
+		return nil
+	})
+	if a := r.request("/"); a.Err == nil {
+		t.Errorf("the traffic port answers before ready: %v", a)
+	}
+}
+
+// TestWaitingStarts: without anything to restore from, a replica waits and says why.
+func TestWaitingStarts(t *testing.T) {
+	t.Run("for NATS", func(t *testing.T) {
+		n := startNATS(t)
+		n.stop()
+		r := newReplica(t, "local", "--nats-url", n.url()).start()
+		notReady(t, r, "log")
+		n.start()
+		r.ready(45 * time.Second)
+	})
+	t.Run("for Consul, which may hold a state", func(t *testing.T) {
+		r := newReplica(t, "local", "--consul-addr", loopback(freePort(t))).start()
+		notReady(t, r, "consul")
+	})
+	t.Run("for the operator", func(t *testing.T) {
+		r := newReplica(t, "local", "--no-bootstrap").start()
+		notReady(t, r, "bootstrap")
+	})
+}
