@@ -1,0 +1,211 @@
+// Package broker is the embedded NATS server with the log's store: one standalone node that
+// makes every acknowledged message durable before it acknowledges it.
+package broker
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"time"
+
+	"github.com/nats-io/nats-server/v2/server"
+	"github.com/rs/zerolog"
+)
+
+const (
+	// DefaultMaxMemory limits streams and consumers in memory: 64 MiB. The log is not one.
+	DefaultMaxMemory int64 = 64 << 20
+	// MinStore is the smallest store that is useful: 64 MiB.
+	MinStore int64 = 64 << 20
+
+	defaultMaxStore int64 = 8 << 30
+	startTimeout          = 15 * time.Second
+	pollInterval          = 10 * time.Millisecond
+)
+
+// Config describes the server.
+type Config struct {
+	// StoreDir holds the identity file and all messages. It is created if missing.
+	StoreDir string
+	// Listen is the client address, host:port; port 0 takes a free one. Empty: in-process
+	// connections only.
+	Listen string
+	// MaxMemory limits memory storage in bytes; 0: DefaultMaxMemory.
+	MaxMemory int64
+	// MaxStore limits file storage in bytes; 0: 8 GiB or 80 % of what the disk has free,
+	// whichever is less. A store keeps the greatest limit that it was ever opened with,
+	// since a lower one could hide streams that reserved more.
+	MaxStore int64
+	// Token, if not empty, is asked of every client, those in process too.
+	Token string
+	// Logger gets the server's own log.
+	Logger zerolog.Logger
+}
+
+// Broker is a running server. Safe for concurrent use.
+type Broker struct {
+	server   *server.Server
+	store    *store
+	log      *bridge
+	maxStore int64
+	done     chan struct{} // closed when the server has ended and the store is unlocked
+	stop     chan struct{} // capacity 1: who takes the token shuts down
+}
+
+// Start opens the store and returns a server whose log is usable. Errors name the setting to
+// change: a busy port, a directory that cannot be written, one in use by another process, one
+// that belongs to a broker of another mode.
+func Start(ctx context.Context, cfg Config) (*Broker, error) {
+	host, port, err := listenAddress(cfg.Listen)
+	if err != nil {
+		return nil, err
+	}
+	st, err := openStore(cfg.StoreDir, cfg.MaxStore)
+	if err != nil {
+		return nil, err
+	}
+	b := &Broker{
+		store:    st,
+		maxStore: st.identity.MaxStore,
+		log:      newBridge(cfg.Logger.With().Str("component", "broker").Logger()),
+		done:     make(chan struct{}),
+		stop:     make(chan struct{}, 1),
+	}
+	b.stop <- struct{}{}
+	opts := options(cfg, st.identity)
+	opts.Host, opts.Port, opts.DontListen = host, port, cfg.Listen == ""
+	if b.server, err = server.NewServer(opts); err != nil {
+		return nil, errors.Join(fmt.Errorf("configure embedded NATS server: %w", err), st.close())
+	}
+	b.server.SetLoggerV2(b.log, false, false, false)
+	b.server.Start()
+	if err := b.awaitStart(ctx, cfg); err != nil {
+		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
+	}
+	if cfg.Listen != "" && cfg.Token == "" && !loopback(host) {
+		b.log.Warnf("the client port %s is open to other machines and asks for no token", cfg.Listen)
+	}
+	return b, nil
+}
+
+func options(cfg Config, id identity) *server.Options {
+	maxMemory := cfg.MaxMemory
+	if maxMemory == 0 {
+		maxMemory = DefaultMaxMemory
+	}
+	return &server.Options{
+		ServerName:             id.Name,
+		NoSigs:                 true,
+		NoLog:                  true, // ours is set before the start
+		JetStream:              true,
+		StoreDir:               cfg.StoreDir,
+		JetStreamMaxMemory:     maxMemory,
+		JetStreamMaxStore:      id.MaxStore,
+		SyncAlways:             true,
+		Authorization:          cfg.Token,
+		DisableJetStreamBanner: true,
+	}
+}
+
+// awaitStart waits until the log can be used. The server reports a failed start only in its
+// log, which the bridge keeps.
+func (b *Broker) awaitStart(ctx context.Context, cfg Config) error {
+	ctx, cancel := context.WithTimeout(ctx, startTimeout)
+	defer cancel()
+	tick := time.NewTicker(pollInterval)
+	defer tick.Stop()
+	for {
+		if b.server.ReadyForConnections(pollInterval) && b.Healthy() == nil {
+			return nil
+		}
+		select {
+		case text := <-b.log.fatal:
+			return fmt.Errorf("start embedded NATS server: %s", text)
+		case <-tick.C:
+		case <-ctx.Done():
+			return fmt.Errorf("start embedded NATS server: not usable in time (store %q): %w", cfg.StoreDir, errors.Join(ctx.Err(), b.Healthy()))
+		}
+	}
+}
+
+// InProcessConn opens a client connection without a port.
+func (b *Broker) InProcessConn() (net.Conn, error) { return b.server.InProcessConn() }
+
+// ClientURL is the address of the client port, empty if there is none.
+func (b *Broker) ClientURL() string {
+	if addr := b.server.Addr(); addr != nil {
+		return "nats://" + addr.String()
+	}
+	return ""
+}
+
+// MaxStore is the limit of file storage in bytes; no stream may be larger.
+func (b *Broker) MaxStore() int64 { return b.maxStore }
+
+// Healthy is nil while the server runs and its store works.
+func (b *Broker) Healthy() error {
+	if !b.server.Running() {
+		return errors.New("embedded NATS server: not running")
+	}
+	status := b.server.Healthz(&server.HealthzOptions{JSServerOnly: true})
+	if status.StatusCode == 0 || status.StatusCode == 200 {
+		return nil
+	}
+	return fmt.Errorf("embedded NATS server: %s: %s", status.Status, status.Error)
+}
+
+// Shutdown ends the server and writes out and unlocks its store. It returns when that is done or
+// with ctx's error, may be called again, and several callers wait for the same end.
+func (b *Broker) Shutdown(ctx context.Context) error {
+	var closeErr error
+	select {
+	case <-b.stop:
+		go func() {
+			defer close(b.done)
+			b.server.Shutdown()
+			b.server.WaitForShutdown()
+			closeErr = b.store.close()
+		}()
+	default:
+	}
+	select {
+	case <-b.done:
+		return closeErr
+	case <-ctx.Done():
+		return fmt.Errorf("stop embedded NATS server: %w", ctx.Err())
+	}
+}
+
+// listenAddress splits the client address and makes sure, before anything is started, that it
+// can be listened on: the server itself would only log it.
+func listenAddress(text string) (string, int, error) {
+	if text == "" {
+		return "", 0, nil
+	}
+	host, portText, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", 0, fmt.Errorf("--nats-listen %q: %w; write host:port, such as 127.0.0.1:4222", text, err)
+	}
+	port, err := strconv.ParseUint(portText, 10, 16)
+	if err != nil {
+		return "", 0, fmt.Errorf("--nats-listen %q: the port is not a number from 0 to 65535", text)
+	}
+	probe, err := net.Listen("tcp", text)
+	if err != nil {
+		return "", 0, fmt.Errorf("--nats-listen %s: cannot listen: %w; stop what uses it or choose another address", text, err)
+	}
+	if err := probe.Close(); err != nil {
+		return "", 0, fmt.Errorf("--nats-listen %s: %w", text, err)
+	}
+	if port == 0 {
+		return host, server.RANDOM_PORT, nil
+	}
+	return host, int(port), nil
+}
+
+func loopback(host string) bool {
+	ip := net.ParseIP(host)
+	return host == "localhost" || (ip != nil && ip.IsLoopback())
+}
