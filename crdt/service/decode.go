@@ -1,0 +1,105 @@
+package service
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"strings"
+)
+
+// plain has Service's fields without its methods.
+type plain Service
+
+// body is what Decode reads: a Service whose users may bring passwords and whose
+// certificate may be PEM text. Its own fields hide those of plain.
+type body struct {
+	plain
+	Users       []bodyUser      `json:"users"`
+	ServiceCert json.RawMessage `json:"serviceCert"`
+}
+
+type bodyUser struct {
+	User
+	Password string `json:"password"`
+}
+
+// Decode reads canonical JSON, or the body of a PUT: the same fields, where users may
+// be {"name","password"} and serviceCert PEM text; both end up in Clear. Unknown fields
+// are ignored. The result is normalised, not validated. Errors: Errors naming the field.
+func Decode(data []byte) (Service, error) {
+	var p problems
+	if len(data) > 2*MaxEncoded {
+		p.add("body", "", fault{"is longer than 131072 bytes", "shorten it"})
+		return Service{}, p.err()
+	}
+	var b body
+	dec := json.NewDecoder(bytes.NewReader(data))
+	if err := dec.Decode(&b); err != nil {
+		p.json(err)
+		return Service{}, p.err()
+	}
+	if dec.More() {
+		p.add("body", "", fault{"goes on after the JSON document", "send one document"})
+		return Service{}, p.err()
+	}
+	s := Service(b.plain)
+	for _, u := range b.Users {
+		p.bodyUser(&s, u)
+	}
+	p.bodyCert(&s, b.ServiceCert)
+	if err := p.err(); err != nil {
+		return Service{}, err
+	}
+	s.normalise()
+	return s, nil
+}
+
+// bodyUser adds u as it stands, or by its password.
+func (p *problems) bodyUser(s *Service, u bodyUser) {
+	if u.Password == "" {
+		s.Users = append(s.Users, u.User)
+		return
+	}
+	p.addUser(s, u.Name, u.Password)
+}
+
+func (p *problems) bodyCert(s *Service, raw json.RawMessage) {
+	if len(raw) == 0 || string(raw) == "null" {
+		return
+	}
+	if json.Unmarshal(raw, &s.Clear.Cert) == nil {
+		return
+	}
+	var sealed Sealed
+	if err := json.Unmarshal(raw, &sealed); err != nil {
+		p.add("serviceCert", "", fault{"is neither PEM text nor a sealed certificate", "send the PEM text"})
+		return
+	}
+	s.ServiceCert = &sealed
+}
+
+// json turns an error of encoding/json into one that names the field.
+func (p *problems) json(err error) {
+	var wrong *json.UnmarshalTypeError
+	if !errors.As(err, &wrong) {
+		p.add("body", "", fault{"is not JSON: " + printableText(err.Error()), "send one JSON object"})
+		return
+	}
+	field := strings.TrimPrefix(wrong.Field, "plain.")
+	if field == "" {
+		field = "body"
+	}
+	p.add(field, "", fault{"is a JSON " + wrong.Value + " where " + jsonType(wrong.Type.Kind().String()) + " belongs", "change its type"})
+}
+
+func jsonType(kind string) string {
+	switch kind {
+	case "bool", "string":
+		return "a " + kind
+	case "slice":
+		return "an array"
+	case "struct":
+		return "an object"
+	}
+	return "a number"
+}
