@@ -2,6 +2,8 @@ package events
 
 import (
 	"encoding/json"
+	"fmt"
+	"strings"
 	"time"
 )
 
@@ -35,4 +37,38 @@ type Record struct {
 	Reason string `json:"reason,omitempty"`
 	// Data is the definition, as JSON.
 	Data json.RawMessage `json:"data,omitempty"`
+}
+
+// NewRecord reads a stored message; one that is no event has only its position and Reason.
+// Result stays empty: it is the fold's.
+func NewRecord(m Message) Record {
+	r := Record{Seq: m.Seq, Time: m.Time}
+	e, err := DecodeEvent(m.Data)
+	if err != nil {
+		r.Reason = err.Error()
+		return r
+	}
+	r.ID, r.Key, r.Actor, r.Origin, r.Data = e.ID, e.Subject, e.Actor, e.Origin, e.Data
+	r.Kind, _, _ = strings.Cut(e.Subject, "/")
+	r.Action = "put"
+	if e.Deleted {
+		r.Action = "removed"
+	}
+	if !e.Raw() {
+		r.Stamp = e.Stamp.String()
+	}
+	return r
+}
+
+// Subject is the subject filter of the query. The error names what is no key or kind.
+func (q Query) Subject(s Subjects) (string, error) {
+	switch {
+	case q.Key != "":
+		return s.Event(q.Key), CheckKey(q.Key)
+	case q.Kind == "":
+		return s.events() + ">", nil
+	case validKind(q.Kind):
+		return s.events() + q.Kind + ".>", nil
+	}
+	return "", fmt.Errorf("kind %.40q: want 1 to 16 lower-case letters, e.g. service", q.Kind)
 }

@@ -41,6 +41,8 @@ type Status struct {
 	Quarantine []Quarantined `json:"quarantine"`
 	// InsecureAPI: the API answers anybody.
 	InsecureAPI bool `json:"insecureApi"`
+	// Leaving: the replica stops, do not wait for it.
+	Leaving bool `json:"leaving,omitempty"`
 	// Time is when this was true, by the replica's own clock.
 	Time time.Time `json:"time"`
 }

@@ -1,0 +1,118 @@
+package events
+
+import "time"
+
+// applied lets the pending layer follow effects of the serving fold. The caller holds mu.
+func (r *Replica) applied(effects []Effect) {
+	for _, e := range effects {
+		r.report(r.pending.Fold(r.line.state(), e))
+	}
+	r.changed.raise()
+}
+
+// observe notes what messages tell about the log itself. The caller holds mu.
+func (r *Replica) observe(m Message, began LogInfo, effects []Effect) {
+	if m.Seq > began.Last { // live, not replayed: its time can be compared with ours
+		r.skew = m.Time.Sub(r.cfg.Wall())
+	}
+	r.info.Last = max(r.info.Last, m.Seq)
+	for _, e := range effects {
+		r.results.record(e)
+		r.metrics.folded(e.Result)
+		if e.Result == ResultIgnored {
+			r.cfg.Logger.Warn().Uint64("seq", e.Seq).Str("reason", e.Reason).Msg("message has no effect")
+		}
+	}
+}
+
+// swap makes line the serving one; what it lacks is offered again (rule 14). The caller
+// holds mu.
+func (r *Replica) swap(line *lineage) {
+	old := r.line.state()
+	r.line, r.lost = line, false
+	r.report(Replace(old, line.state(), r.pending))
+	r.cfg.Logger.Info().Str("stream", line.state().StreamID).Uint64("seq", line.state().Seq()).
+		Int("pending", r.pending.Len()).Msg("state restored from the log")
+}
+
+// fresh: verified and at the log's end. The caller holds mu.
+func (r *Replica) fresh() {
+	if r.online && r.stale == "" {
+		return
+	}
+	if r.restored && r.stale != "" {
+		r.cfg.Logger.Info().Uint64("seq", r.line.state().Seq()).Msg("caught up with the log")
+	}
+	r.online, r.restored, r.stale, r.problem, r.interruption = true, true, "", "", ""
+	r.metrics.stale.Set(0)
+	r.changed.raise()
+	poke(r.offers)
+}
+
+// interrupted: the log cannot be followed now; the state goes on serving, marked stale.
+// It reports whether the log was followed until now.
+func (r *Replica) interrupted(err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	followed := r.online
+	if why := err.Error(); why != r.interruption {
+		r.cfg.Logger.Warn().Err(err).Msg("following the log was interrupted")
+		r.interruption = why
+	}
+	r.goStale(err.Error())
+	return followed
+}
+
+// rebuilding: the log is not the continuation of the serving state. The caller holds mu.
+func (r *Replica) rebuilding() {
+	r.goStale("the state is being rebuilt from the log")
+}
+
+func (r *Replica) goStale(why string) {
+	r.online, r.stale = false, why
+	r.metrics.stale.Set(1)
+	r.changed.raise()
+}
+
+func (r *Replica) setProblem(text string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.problem != text {
+		r.cfg.Logger.Error().Msg(text)
+	}
+	r.problem = text
+	r.changed.raise()
+}
+
+// report tells about pending changes that may be lost. The caller holds mu.
+func (r *Replica) report(reports []Report) {
+	for _, p := range reports {
+		r.metrics.reported.WithLabelValues(p.Reason).Inc()
+		r.cfg.Logger.Error().Str("key", p.Entry.Key).Stringer("stamp", p.Entry.Stamp).
+			Bool("deleted", p.Entry.Deleted).Str("reason", p.Reason).Msg("a change may be lost")
+	}
+}
+
+// audited: everything up to the state's position was read again by one consumer. A copy
+// of it is worth keeping if somebody waits for one. The caller holds mu.
+func (s *session) audited() {
+	r := s.r
+	if !r.wantCopy || !s.serving {
+		return
+	}
+	select {
+	case r.saves <- s.line.state().Clone():
+		r.wantCopy = false
+	default:
+	}
+}
+
+func poke(c chan struct{}) {
+	select {
+	case c <- struct{}{}:
+	default:
+	}
+}
+
+// skewLimit is the part of F that a clock may be off before writes are refused (I12).
+func skewLimit(p Params) time.Duration { return p.F / 4 }

@@ -1,0 +1,64 @@
+package events
+
+import (
+	"errors"
+
+	"github.com/prometheus/client_golang/prometheus"
+)
+
+type metrics struct {
+	folds       *prometheus.CounterVec
+	writes      *prometheus.CounterVec
+	reported    *prometheus.CounterVec
+	snapshots   *prometheus.CounterVec
+	snapshotSeq *prometheus.GaugeVec
+	stale       prometheus.Gauge
+}
+
+func newMetrics(reg prometheus.Registerer) (*metrics, error) {
+	counter := func(name, help string, labels ...string) *prometheus.CounterVec {
+		return prometheus.NewCounterVec(prometheus.CounterOpts{Name: name, Help: help}, labels)
+	}
+	m := &metrics{
+		folds:     counter("sluice_log_messages_total", "Messages of the log folded by this process, by what the fold made of them.", "result"),
+		writes:    counter("sluice_writes_total", "Changes asked of this replica, by outcome.", "outcome"),
+		reported:  counter("sluice_changes_reported_total", "Pending changes that may be lost, by reason.", "reason"),
+		snapshots: counter("sluice_snapshots_total", "Snapshots loaded and saved, by store, action and outcome.", "store", "action", "outcome"),
+		snapshotSeq: prometheus.NewGaugeVec(prometheus.GaugeOpts{
+			Name: "sluice_snapshot_sequence", Help: "Position of the newest snapshot that this process saved, by store.",
+		}, []string{"store"}),
+		stale: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sluice_stale", Help: "1 while the state may be behind the log.",
+		}),
+	}
+	m.stale.Set(1)
+	if reg == nil {
+		return m, nil
+	}
+	var errs []error
+	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale} {
+		errs = append(errs, reg.Register(c))
+	}
+	return m, errors.Join(errs...)
+}
+
+func (m *metrics) folded(result Result) { m.folds.WithLabelValues(string(result)).Inc() }
+
+func (m *metrics) write(err error) {
+	m.writes.WithLabelValues(outcome(err)).Inc()
+}
+
+func outcome(err error) string {
+	for name, target := range map[string]error{
+		"not_ready": ErrNotReady, "unavailable": ErrUnavailable, "refused": ErrRefused, "clock": ErrClock,
+		"precondition": ErrPrecondition, "rejected": ErrRejected, "unknown": ErrUnknownOutcome,
+	} {
+		if errors.Is(err, target) {
+			return name
+		}
+	}
+	if err != nil {
+		return "failed"
+	}
+	return "done"
+}

@@ -1,0 +1,81 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"time"
+)
+
+const (
+	// offerAfter leaves a write on its way the time to be answered before it is offered again.
+	offerAfter = 10 * time.Second
+	tickEvery  = time.Hour
+)
+
+// offer publishes what is pending while the log is followed (rule 11). Nobody acts on the
+// acknowledgement: only the fold takes an entry out of the pending layer.
+func (r *Replica) offer(ctx context.Context) error {
+	t := time.NewTicker(offerAfter)
+	defer t.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.offers:
+		case <-t.C:
+		}
+		for _, p := range r.offerable() {
+			if err := r.offerOne(ctx, p); err != nil {
+				r.cfg.Logger.Warn().Err(err).Str("key", p.Entry.Key).Msg("offering a pending change")
+				break
+			}
+		}
+	}
+}
+
+func (r *Replica) offerable() []PendingEntry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.online {
+		return nil
+	}
+	return r.pending.Entries()
+}
+
+func (r *Replica) offerOne(ctx context.Context, p PendingEntry) error {
+	m, err := r.message(Change{Origin: "offer"}, p.Entry)
+	if err != nil {
+		return err
+	}
+	_, err = r.cfg.Log.Append(ctx, m)
+	if errors.Is(err, ErrRefused) && !p.Accepted {
+		r.drop(p.Entry)
+	}
+	return err
+}
+
+// tick keeps the log's time moving when nothing else does, so that what is too old can
+// be told (rule 4).
+func (r *Replica) tick(ctx context.Context) error {
+	for {
+		if err := pause(ctx, tickEvery+jitter(tickEvery/6)); err != nil {
+			return err
+		}
+		if r.idle() {
+			if _, err := r.cfg.Log.Append(ctx, Tick(r.cfg.Subjects, r.tickID())); err != nil {
+				r.cfg.Logger.Debug().Err(err).Msg("tick not stored")
+			}
+		}
+	}
+}
+
+func (r *Replica) idle() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.line.state()
+	return r.online && r.cfg.Wall().Sub(time.Unix(0, s.Anchor.Time)) > tickEvery
+}
+
+func (r *Replica) tickID() string {
+	return "tick-" + r.cfg.Wall().UTC().Format("20060102T150405.000000000")
+}

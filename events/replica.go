@@ -1,0 +1,210 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/crdt"
+	"sluice/crdt/hlc"
+)
+
+// ReplicaConfig holds what a Replica depends on. Durations of zero mean the default.
+type ReplicaConfig struct {
+	Subjects Subjects
+	// Name is the shown name, Node the random identity of this process (top bit set).
+	Name string
+	Node uint64
+	Log  Log
+	// Snapshots are asked in this order; all of them are kept up to date.
+	Snapshots []Snapshots
+	// Wall reads the wall clock; nil: time.Now.
+	Wall func() time.Time
+	// PeerHasState reports whether another replica that has a state was heard of; nil: never.
+	PeerHasState func() bool
+
+	Bootstrap Bootstrap
+	// RestoreAfter is how long the log may stay unreadable before a snapshot serves (10 s).
+	RestoreAfter time.Duration
+	// AuditEvery is how often the log is read again from the audited point (1 min).
+	AuditEvery time.Duration
+	// SaveAfter is how long changes settle before they are saved as a snapshot (2 s).
+	SaveAfter time.Duration
+
+	Logger     zerolog.Logger
+	Registerer prometheus.Registerer
+}
+
+// Bootstrap says when a replica may start a new log by itself.
+type Bootstrap struct {
+	// Forbid leaves it to the operator.
+	Forbid bool
+	// PeerWait is how long to listen for replicas that have a state before a blank start.
+	PeerWait time.Duration
+	// Jitter bounds the random wait before a genesis, so that few replicas write one.
+	Jitter time.Duration
+}
+
+// Replica keeps one replica's state up to date: restore, replay, follow, save. What a
+// reader sees is the fold of the log with the accepted pending changes over it.
+// All methods are safe for concurrent use.
+type Replica struct {
+	cfg     ReplicaConfig
+	clock   *hlc.Clock
+	metrics *metrics
+	changed signal
+	audit   chan struct{} // asks the session to end, so that the next one audits
+	offers  chan struct{} // asks for pending changes to be offered
+	saves   chan *State   // audited copies, for saving
+
+	mu       sync.Mutex
+	line     *lineage // serving; nil: no state yet
+	pending  *Pending
+	restored bool
+	lost     bool // the log no longer holds what line was folded from
+	online   bool // verified and folded up to the log's end since the last interruption
+	stale    string
+	problem  string
+	// interruption is the last reason logged: each is told once.
+	interruption string
+	info         LogInfo
+	skew         time.Duration // stream time of the newest live message - wall
+	wantCopy     bool
+	results      *results
+}
+
+// lineage is a fold with the anchors of everything it folded since its audited point,
+// that point included (rule 16). trail[len-1] is the fold's position.
+type lineage struct {
+	fold  *Fold
+	trail []Anchor
+}
+
+func (l *lineage) state() *State {
+	if l == nil {
+		return nil
+	}
+	return l.fold.State()
+}
+
+// NewReplica returns a replica that has no state until Run.
+func NewReplica(cfg ReplicaConfig) (*Replica, error) {
+	if cfg.Wall == nil {
+		cfg.Wall = time.Now
+	}
+	if cfg.PeerHasState == nil {
+		cfg.PeerHasState = func() bool { return false }
+	}
+	cfg.RestoreAfter = orDefault(cfg.RestoreAfter, 10*time.Second)
+	cfg.AuditEvery = orDefault(cfg.AuditEvery, time.Minute)
+	cfg.SaveAfter = orDefault(cfg.SaveAfter, 2*time.Second)
+	m, err := newMetrics(cfg.Registerer)
+	if err != nil {
+		return nil, fmt.Errorf("register metrics: %w", err)
+	}
+	return &Replica{
+		cfg:     cfg,
+		clock:   hlc.New(cfg.Wall),
+		metrics: m,
+		audit:   make(chan struct{}, 1),
+		offers:  make(chan struct{}, 1),
+		saves:   make(chan *State, 1),
+		pending: NewPending(),
+		stale:   "the state is not restored yet",
+		results: newResults(),
+	}, nil
+}
+
+func orDefault(d, def time.Duration) time.Duration {
+	if d == 0 {
+		return def
+	}
+	return d
+}
+
+// Run restores the state and keeps it up to date until ctx ends, then saves a last
+// snapshot. It returns nil, or an error that no retry can mend.
+func (r *Replica) Run(ctx context.Context) error {
+	g, gctx := errgroup.WithContext(ctx)
+	g.Go(func() error { return r.follow(gctx) })
+	g.Go(func() error { return r.adopt(gctx) })
+	g.Go(func() error { return r.offer(gctx) })
+	g.Go(func() error { return r.tick(gctx) })
+	g.Go(func() error { return r.watch(gctx) })
+	g.Go(func() error { return r.save(gctx) })
+	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
+		return err
+	}
+	return r.saveLast(context.WithoutCancel(ctx))
+}
+
+// View is what a replica knows at one moment.
+type View struct {
+	StreamID string
+	// Seq is the position folded up to, LastSeq the log's last sequence as last heard.
+	Seq, LastSeq uint64
+	// Restored: there is a state that may be served.
+	Restored bool
+	// Stale says why the state may be behind the log, Problem what needs an operator.
+	Stale, Problem string
+	Digest         uint64
+	Pending        int
+	// LogBytes and LogLimit are the log's size and its limit.
+	LogBytes, LogLimit uint64
+}
+
+// View returns what the replica knows now.
+func (r *Replica) View() View {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.view()
+}
+
+// view is View for a caller that holds mu.
+func (r *Replica) view() View {
+	v := View{
+		LastSeq: r.info.Last, Restored: r.restored, Stale: r.stale, Problem: r.problem,
+		Pending: r.pending.Len(), LogBytes: r.info.Bytes, LogLimit: r.info.MaxBytes,
+	}
+	if s := r.line.state(); s != nil {
+		v.StreamID, v.Seq, v.Digest = s.StreamID, s.Seq(), s.Map.Digest()
+		v.LastSeq = max(v.LastSeq, v.Seq)
+	}
+	return v
+}
+
+// Changed returns the channel that is closed at the next change of View or of any entry.
+// Take it before looking.
+func (r *Replica) Changed() <-chan struct{} { return r.changed.wait() }
+
+// Entry is the visible entry of key, a tombstone included.
+func (r *Replica) Entry(key string) (crdt.Entry, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return Visible(r.line.state(), r.pending, key)
+}
+
+// Live returns the live entries whose key begins with prefix, sorted by key, and the
+// position that they belong to.
+func (r *Replica) Live(prefix string) ([]crdt.Entry, View) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.visible(prefix), r.view()
+}
+
+// Verdict is what the fold made of the event at seq; empty if this process does not know.
+func (r *Replica) Verdict(seq uint64) (Result, string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.line == nil {
+		return "", ""
+	}
+	v := r.results.of(seq, r.line.state().Seq())
+	return v.result, v.reason
+}

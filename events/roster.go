@@ -1,0 +1,143 @@
+package events
+
+import (
+	"cmp"
+	"context"
+	"slices"
+	"sync"
+	"time"
+)
+
+const (
+	// heardWithin: a replica heard of in this time is there.
+	heardWithin = 10 * time.Second
+	// missedFor: how much longer one that fell silent counts as missing.
+	missedFor = 60 * time.Second
+)
+
+// Roster knows the replicas that were heard of lately, this one included. It is safe for
+// concurrent use.
+type Roster struct {
+	self string
+	wall func() time.Time
+
+	changed signal
+	mu      sync.Mutex
+	heard   map[string]heard // by node
+}
+
+type heard struct {
+	status Status
+	at     time.Time
+}
+
+// NewRoster returns a roster of the replica with node id self.
+func NewRoster(self string, wall func() time.Time) *Roster {
+	return &Roster{self: self, wall: wall, heard: map[string]heard{}}
+}
+
+// Observe takes in a status, of this replica or of another. A new process with the name
+// of a silent one takes its place.
+func (r *Roster) Observe(s Status) {
+	r.mu.Lock()
+	now := r.wall()
+	if s.Time.Before(r.heard[s.Node].status.Time) {
+		r.mu.Unlock()
+		return
+	}
+	r.heard[s.Node] = heard{s, now}
+	for node, h := range r.heard {
+		silent := now.Sub(h.at)
+		replaced := node != s.Node && h.status.Name == s.Name && silent > heardWithin/3
+		if silent > heardWithin+missedFor || replaced {
+			delete(r.heard, node)
+		}
+	}
+	r.mu.Unlock()
+	r.changed.raise()
+}
+
+// Forget removes a replica that said that it stops.
+func (r *Roster) Forget(node string) {
+	r.mu.Lock()
+	delete(r.heard, node)
+	r.mu.Unlock()
+	r.changed.raise()
+}
+
+// Replicas lists the replicas that are there or missing, by name.
+func (r *Roster) Replicas() []Status {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []Status
+	for _, h := range r.heard {
+		if r.wall().Sub(h.at) > heardWithin+missedFor {
+			continue
+		}
+		out = append(out, h.status)
+	}
+	slices.SortFunc(out, func(a, b Status) int {
+		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node, b.Node))
+	})
+	return out
+}
+
+// HasState reports whether another replica that is there has a state.
+func (r *Roster) HasState() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for node, h := range r.heard {
+		if node != r.self && h.status.StreamID != "" && r.wall().Sub(h.at) <= heardWithin {
+			return true
+		}
+	}
+	return false
+}
+
+// Wait blocks until the position is live on every replica of the scope, one of them has
+// quarantined the key, or ctx ends; then the result says what is missing and the error is nil.
+func (r *Roster) Wait(ctx context.Context, w Wait) (WaitResult, error) {
+	again := time.NewTicker(time.Second) // silence is not signalled
+	defer again.Stop()
+	for {
+		changed := r.changed.wait()
+		result := r.check(w)
+		if result.Live || len(result.Quarantined) > 0 {
+			return result, nil
+		}
+		select {
+		case <-ctx.Done():
+			return result, nil
+		case <-changed:
+		case <-again.C:
+		}
+	}
+}
+
+func (r *Roster) check(w Wait) WaitResult {
+	result := WaitResult{Quarantined: map[string]Quarantined{}}
+	if w.Scope == WaitNone {
+		result.Live = true
+		return result
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for node, h := range r.heard {
+		if node != r.self && (w.Scope == WaitLocal || !h.status.Ready) {
+			continue
+		}
+		live := h.status.StreamID == w.StreamID && h.status.Live >= w.Seq && r.wall().Sub(h.at) <= heardWithin
+		if !live {
+			result.Missing = append(result.Missing, h.status.Name)
+			continue
+		}
+		for _, q := range h.status.Quarantine {
+			if "service/"+q.Service == w.Key {
+				result.Quarantined[h.status.Name] = q
+			}
+		}
+	}
+	slices.Sort(result.Missing)
+	result.Live = len(result.Missing) == 0 && len(result.Quarantined) == 0 && len(r.heard) > 0
+	return result
+}

@@ -1,0 +1,135 @@
+package events
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"time"
+
+	"sluice/crdt"
+)
+
+// seed starts the log: when it is readable to its end and no genesis counts, the state
+// that this replica has becomes the genesis (rule 18). Any number of replicas may do it,
+// the first genesis counts.
+func (s *session) seed(ctx context.Context) error {
+	if !s.needsGenesis(ctx) {
+		return nil
+	}
+	if s.r.cfg.Bootstrap.Forbid {
+		s.r.setProblem("the log holds no state and --no-bootstrap forbids to start one: start one replica without it")
+		return nil
+	}
+	g, err := s.genesis(ctx)
+	if g == nil || err != nil {
+		return err
+	}
+	if s.within(ctx, jitter(s.r.cfg.Bootstrap.Jitter)) {
+		return ctx.Err()
+	}
+	if err := s.r.publishGenesis(ctx, *g); err != nil {
+		return fmt.Errorf("publish the genesis: %w", err)
+	}
+	if !s.within(ctx, genesisPatience) {
+		s.r.setProblem("the log did not accept this replica's state as its beginning: the state is too old; see --help of \"sluice run\"")
+	}
+	return nil
+}
+
+const genesisPatience = 20 * time.Second
+
+// needsGenesis waits for the log's end and reports whether no genesis counted until then.
+func (s *session) needsGenesis(ctx context.Context) bool {
+	select {
+	case <-ctx.Done():
+		return false
+	case <-s.end:
+	}
+	select {
+	case <-s.counted:
+		return false
+	default:
+		return true
+	}
+}
+
+// within waits for d and reports whether meanwhile a genesis counted or ctx ended.
+func (s *session) within(ctx context.Context, d time.Duration) bool {
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+		return true
+	case <-s.counted:
+		return true
+	case <-t.C:
+		return false
+	}
+}
+
+// genesis is made of this replica's state, or of the newest snapshot, or is blank on a
+// first installation. It is nil if none is needed any more.
+func (s *session) genesis(ctx context.Context) (*Genesis, error) {
+	restored, err := s.r.adoptNewest(ctx)
+	if restored {
+		return s.r.genesisOfState(), nil
+	}
+	if err != nil {
+		return nil, fmt.Errorf("the log is empty, and whether there is a snapshot is not known: %w", err)
+	}
+	if s.within(ctx, s.r.cfg.Bootstrap.PeerWait) {
+		return nil, ctx.Err()
+	}
+	for s.r.cfg.PeerHasState() {
+		s.r.setProblem("the log is empty and another replica has the state: waiting for it to start the log")
+		if s.within(ctx, time.Second) {
+			return nil, ctx.Err()
+		}
+	}
+	return s.r.blankGenesis(), nil
+}
+
+func (r *Replica) genesisOfState() *Genesis {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.line.state().Clone()
+	return &Genesis{ID: r.genesisID(), Params: s.Params, Ref: s.Ref, Map: s.Map}
+}
+
+func (r *Replica) blankGenesis() *Genesis {
+	now := uint64(r.cfg.Wall().UnixMilli())
+	return &Genesis{ID: r.genesisID(), Params: DefaultParams(), Ref: now, Map: crdt.NewMap()}
+}
+
+func (r *Replica) genesisID() string {
+	return fmt.Sprintf("genesis-%016x-%d", r.cfg.Node, r.cfg.Wall().UnixNano())
+}
+
+func (r *Replica) publishGenesis(ctx context.Context, g Genesis) error {
+	chunks, err := g.Chunks(r.cfg.Subjects)
+	if err != nil {
+		return err
+	}
+	seqs := make([]uint64, len(chunks))
+	for i, chunk := range chunks {
+		if seqs[i], err = r.cfg.Log.Append(ctx, chunk); err != nil {
+			return fmt.Errorf("append chunk %d of %d: %w", i+1, len(chunks), err)
+		}
+	}
+	m, err := g.Message(r.cfg.Subjects, seqs)
+	if err != nil {
+		return err
+	}
+	if _, err := r.cfg.Log.Append(ctx, m); err != nil {
+		return err
+	}
+	r.cfg.Logger.Info().Str("genesis", g.ID).Int("entries", g.Map.Len()).Msg("started the log from this replica's state")
+	return nil
+}
+
+func jitter(limit time.Duration) time.Duration {
+	if limit <= 0 {
+		return 0
+	}
+	return rand.N(limit)
+}

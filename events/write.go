@@ -1,0 +1,230 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"time"
+
+	"sluice/crdt"
+)
+
+// foldPatience is how long a writer waits for this replica to fold what is in the log.
+const foldPatience = 3 * time.Second
+
+// Write puts or deletes one key and returns once the event is durable and folded here.
+//
+// Errors: ErrNotReady, ErrUnavailable, ErrRefused, ErrClock: certainly not applied.
+// ErrPrecondition: the condition of the change does not hold. ErrRejected: durable, without
+// effect. ErrUnknownOutcome: it may be applied, now or later; the receipt names the event.
+func (r *Replica) Write(ctx context.Context, c Change) (Receipt, error) {
+	receipt, err := r.write(ctx, c)
+	r.metrics.write(err)
+	return receipt, err
+}
+
+func (r *Replica) write(ctx context.Context, c Change) (Receipt, error) {
+	if err := CheckKey(c.Key); err != nil {
+		return Receipt{}, err
+	}
+	if err := r.writable(ctx); err != nil {
+		return Receipt{}, err
+	}
+	if done, receipt, err := r.already(ctx, c); done || err != nil {
+		return receipt, err
+	}
+	expect, err := r.condition(ctx, c)
+	if err != nil {
+		return Receipt{}, err
+	}
+	e, err := r.stamp(c)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return r.publish(context.WithoutCancel(ctx), c, e, expect)
+}
+
+// writable refuses while there is no state, no log or no trustworthy clock.
+func (r *Replica) writable(ctx context.Context) error {
+	r.mu.Lock()
+	restored, online, stale, off := r.restored, r.online, r.stale, r.skewed()
+	r.mu.Unlock()
+	switch {
+	case !restored:
+		return fmt.Errorf("%w: %s", ErrNotReady, stale)
+	case !online:
+		return fmt.Errorf("%w: %s", ErrUnavailable, stale)
+	case off:
+		return r.measureClock(ctx)
+	}
+	return nil
+}
+
+// skewed reports whether the wall clock is too far from the log's (I12). The caller holds mu.
+func (r *Replica) skewed() bool {
+	s := r.line.state()
+	return s != nil && r.skew.Abs() > s.Params.F/4
+}
+
+// measureClock compares the clocks again with a message of its own.
+func (r *Replica) measureClock(ctx context.Context) error {
+	seq, err := r.cfg.Log.Append(ctx, Tick(r.cfg.Subjects, r.tickID()))
+	if err != nil {
+		return fmt.Errorf("compare the clock with the log's: %w", err)
+	}
+	if err := r.folded(ctx, seq); err != nil {
+		return err
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.skewed() {
+		return fmt.Errorf("%w: %s apart: set the clock of this machine or of the log's (NTP)", ErrClock, r.skew.Abs().Round(time.Second))
+	}
+	return nil
+}
+
+// already reports whether the state is as asked, so that no event is needed. Only a
+// replica that has folded everything that was in the log when the request came may say so.
+func (r *Replica) already(ctx context.Context, c Change) (bool, Receipt, error) {
+	if c.IfMatch != "" || c.IfAbsent || !r.same(c) {
+		return false, Receipt{}, nil
+	}
+	if err := r.foldedToEnd(ctx); err != nil {
+		return false, Receipt{}, nil // lagging: publish, the log decides
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.line.state()
+	if _, pending := r.pending.Get(c.Key); pending || !r.sameLocked(c) {
+		return false, Receipt{}, nil
+	}
+	e, _ := s.Map.Get(c.Key)
+	return true, Receipt{StreamID: s.StreamID, Seq: s.Seq(), Stamp: e.Stamp, NoOp: true}, nil
+}
+
+func (r *Replica) same(c Change) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.sameLocked(c)
+}
+
+func (r *Replica) sameLocked(c Change) bool {
+	e, _ := Visible(r.line.state(), r.pending, c.Key)
+	switch {
+	case c.Delete || !e.Live():
+		return c.Delete && !e.Live()
+	case c.Equal != nil:
+		return c.Equal(e.Value, c.Value)
+	}
+	return string(e.Value) == string(c.Value)
+}
+
+// condition checks If-Match on a state folded to the end and returns the sequence that
+// must still be the last of the key's subject when the event is stored.
+func (r *Replica) condition(ctx context.Context, c Change) (*uint64, error) {
+	if c.IfMatch == "" && !c.IfAbsent {
+		return nil, nil
+	}
+	last, err := r.cfg.Log.LastOf(ctx, r.cfg.Subjects.Event(c.Key))
+	if err != nil {
+		return nil, fmt.Errorf("read the last sequence of %s: %w", c.Key, err)
+	}
+	if err := r.foldedToEnd(ctx); err != nil {
+		return nil, err
+	}
+	e, _ := r.Entry(c.Key)
+	held := e.Live() && (c.IfMatch == "*" || strings.Trim(c.IfMatch, `"`) == e.Stamp.String())
+	if c.IfAbsent {
+		held = !e.Live()
+	}
+	if !held {
+		return nil, fmt.Errorf("%w: %s is now %s", ErrPrecondition, c.Key, describe(e))
+	}
+	return &last, nil
+}
+
+func describe(e crdt.Entry) string {
+	if !e.Live() {
+		return "absent"
+	}
+	return `"` + e.Stamp.String() + `"`
+}
+
+// stamp makes the entry and holds it as pending (rule 10).
+func (r *Replica) stamp(c Change) (crdt.Entry, error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	s := r.line.state()
+	seen, _ := Greatest(s, r.pending, c.Key)
+	e := crdt.Entry{
+		Key:     c.Key,
+		Stamp:   crdt.Stamp{HLC: r.clock.Next(seen.Stamp.HLC + 1), Node: r.cfg.Node},
+		Deleted: c.Delete,
+		Value:   c.Value,
+	}
+	if e.Stamp.Millis()+uint64(s.Params.R.Milliseconds()) < s.Ref {
+		return crdt.Entry{}, fmt.Errorf("%w: it is behind by more than %s: set the clock of this machine (NTP)", ErrClock, s.Params.R)
+	}
+	r.pending.Put(PendingEntry{Entry: e, Own: true})
+	return e, nil
+}
+
+// publish appends the entry and waits until it is folded here.
+func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *uint64) (Receipt, error) {
+	receipt := Receipt{StreamID: r.View().StreamID, Stamp: e.Stamp, EventID: e.Stamp.String()}
+	m, err := r.message(c, e)
+	if err != nil {
+		r.drop(e)
+		return Receipt{}, err
+	}
+	m.ExpectLast = expect
+	receipt.Seq, err = r.cfg.Log.Append(ctx, m)
+	switch {
+	case errors.Is(err, ErrUnknownOutcome):
+		poke(r.offers)
+		return receipt, err
+	case errors.Is(err, ErrConflict):
+		r.drop(e)
+		return Receipt{}, fmt.Errorf("%w: %s was changed meanwhile", ErrPrecondition, c.Key)
+	case err != nil:
+		r.drop(e)
+		return Receipt{}, err
+	}
+	r.accept(e)
+	if r.folded(ctx, receipt.Seq) != nil {
+		return receipt, nil // durable; what the fold makes of it is not known yet
+	}
+	result, reason := r.Verdict(receipt.Seq)
+	if receipt.Result = result; result == ResultFuture || result == ResultExpired || result == ResultIgnored {
+		return receipt, fmt.Errorf("%w: %s: %s", ErrRejected, result, reason)
+	}
+	return receipt, nil
+}
+
+func (r *Replica) message(c Change, e crdt.Entry) (Outgoing, error) {
+	event := Event{
+		ID: e.Stamp.String(), Source: "/sluice/" + r.cfg.Subjects.Namespace + "/" + r.cfg.Name,
+		Subject: e.Key, Time: r.cfg.Wall().UTC(), Stamp: e.Stamp, Deleted: e.Deleted,
+		Actor: c.Actor, Origin: c.Origin, TraceParent: c.TraceParent, Data: e.Value,
+	}
+	data, err := event.Encode()
+	if err != nil {
+		return Outgoing{}, fmt.Errorf("encode the event of %s: %w", e.Key, err)
+	}
+	return Outgoing{Subject: r.cfg.Subjects.Event(e.Key), ID: event.ID, Data: data}, nil
+}
+
+func (r *Replica) drop(e crdt.Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.pending.Drop(e)
+}
+
+func (r *Replica) accept(e crdt.Entry) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.pending.Accept(e) {
+		r.changed.raise()
+	}
+}
