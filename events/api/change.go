@@ -157,10 +157,10 @@ func (s *Server) remove(ctx context.Context, c caller, name string, w waiting, c
 
 func (s *Server) write(ctx context.Context, w waiting, c events.Change) (Receipt, error) {
 	got, err := s.cfg.Replica.Write(ctx, c)
-	if errors.Is(err, events.ErrUnknownOutcome) {
-		p := problemOf(err)
+	// Without an event id nothing of the change itself was sent.
+	if errors.Is(err, events.ErrUnknownOutcome) && got.EventID != "" {
+		p := newProblem(http.StatusGatewayTimeout, fmt.Sprintf("the log gave no answer in time, the change %s may be stored, now or later: ask GET /v1/events, or send it again, a repeat is harmless", got.EventID))
 		p.Outcome, p.EventID = OutcomeUnknown, got.EventID
-		p.Detail = fmt.Sprintf("the log gave no answer in time, the change %s may be stored, now or later: ask GET /v1/events, or send it again, a repeat is harmless", got.EventID)
 		return Receipt{}, p
 	}
 	if err != nil {

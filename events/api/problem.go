@@ -82,7 +82,7 @@ func causes() []cause {
 	return []cause{
 		{events.ErrPrecondition, http.StatusPreconditionFailed, 0},
 		{events.ErrConflict, http.StatusPreconditionFailed, 0},
-		{events.ErrUnknownOutcome, http.StatusGatewayTimeout, 0},
+		{events.ErrUnknownOutcome, http.StatusServiceUnavailable, 5}, // write answers 504 when it has sent the event
 		{events.ErrNotReady, http.StatusServiceUnavailable, 2},
 		{events.ErrUnavailable, http.StatusServiceUnavailable, 5},
 		{events.ErrNoLog, http.StatusServiceUnavailable, 5},

@@ -142,6 +142,17 @@ func (s *Server) Addr() net.Addr {
 	return s.listener.Addr()
 }
 
+// Close releases the address if Run was never called; after Run it does nothing.
+func (s *Server) Close() error {
+	if s.listener == nil {
+		return nil
+	}
+	if err := s.listener.Close(); err != nil && !errors.Is(err, net.ErrClosed) {
+		return fmt.Errorf("close the API's listener: %w", err)
+	}
+	return nil
+}
+
 // Drain makes /readyz answer 503 from now on, while everything else goes on: load
 // balancers turn away before the replica stops.
 func (s *Server) Drain() { s.draining.Store(true) }

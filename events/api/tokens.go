@@ -1,12 +1,10 @@
 package api
 
 import (
-	"bufio"
 	"crypto/sha256"
 	"crypto/subtle"
 	"errors"
 	"fmt"
-	"io"
 	"regexp"
 	"strings"
 )
@@ -40,13 +38,13 @@ func (t Tokens) Len() int { return len(t.list) }
 // ParseTokens reads lines name:token[:scope]; empty lines and lines that begin with # do
 // not count. The scope is read or write, write if it is left out. Errors name the line,
 // never the token; all lines are reported at once.
-func ParseTokens(r io.Reader) (Tokens, error) {
+func ParseTokens(text []byte) (Tokens, error) {
 	var t Tokens
 	var errs []error
-	lines := bufio.NewScanner(r)
-	for n := 1; lines.Scan(); n++ {
-		line := strings.TrimSpace(lines.Text())
-		if line == "" || strings.HasPrefix(line, "#") {
+	n := 0
+	for line := range strings.Lines(string(text)) {
+		n++
+		if line = strings.TrimSpace(line); line == "" || strings.HasPrefix(line, "#") {
 			continue
 		}
 		entry, err := parseToken(line)
@@ -56,9 +54,6 @@ func ParseTokens(r io.Reader) (Tokens, error) {
 		if err != nil {
 			errs = append(errs, fmt.Errorf("tokens line %d: %w", n, err))
 		}
-	}
-	if err := lines.Err(); err != nil {
-		errs = append(errs, fmt.Errorf("read tokens: %w", err))
 	}
 	if err := errors.Join(errs...); err != nil {
 		return Tokens{}, err

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"sluice/crdt/service"
+	"sluice/events"
+)
+
+func newLogCommand(p *program) *cobra.Command {
+	var query events.Query
+	var since string
+	cmd := &cobra.Command{
+		Use:   "log [NAME]",
+		Short: "Show the events: sequence, time, actor, origin, kind, key, result",
+		Example: `  sluice log
+  sluice log go-demo --since 2h
+  sluice log --follow --output json`,
+		Args:              cobra.MaximumNArgs(1),
+		ValidArgsFunction: p.completeNames,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 1 {
+				if err := service.CheckName(args[0]); err != nil {
+					return err
+				}
+				query.Key = service.Key(args[0])
+			}
+			from, err := parseSince(since, time.Now())
+			if err != nil {
+				return err
+			}
+			return p.log(cmd.Context(), query, from)
+		},
+	}
+	cmd.Flags().Uint64Var(&query.After, "after", 0, "begin after this sequence")
+	cmd.Flags().StringVar(&since, "since", "", "begin at this time (2026-01-31T12:00:00Z) or so long ago (90m)")
+	cmd.Flags().BoolVar(&query.Follow, "follow", false, "go on with new events")
+	return cmd
+}
+
+func parseSince(text string, now time.Time) (time.Time, error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	if d, err := time.ParseDuration(text); err == nil && d >= 0 {
+		return now.Add(-d), nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil {
+		return time.Time{}, fmt.Errorf("--since %q: want a time such as 2026-01-31T12:00:00Z or a duration such as 90m", text)
+	}
+	return t, nil
+}
+
+func (p *program) log(ctx context.Context, query events.Query, since time.Time) error {
+	client, err := p.client()
+	if err != nil {
+		return err
+	}
+	show := logLine
+	if p.output == outputJSON {
+		show = logJSON
+	} else {
+		fmt.Fprintf(p.out, logFormat, "SEQ", "TIME", "ACTOR", "ORIGIN", "KIND", "KEY", "RESULT")
+	}
+	err = client.Events(ctx, query, func(r events.Record) error {
+		if r.Time.Before(since) {
+			return nil
+		}
+		return show(p.out, r)
+	})
+	if query.Follow && errors.Is(ctx.Err(), context.Canceled) {
+		return nil // Ctrl-C is how following ends
+	}
+	return err
+}
+
+// logFormat has fixed widths: lines that follow must not wait for others.
+const logFormat = "%8s  %-19s  %-12s  %-6s  %-16s  %-32s  %s\n"
+
+func logLine(w io.Writer, r events.Record) error {
+	result := string(r.Result)
+	if r.Reason != "" {
+		result += ": " + r.Reason
+	}
+	_, err := fmt.Fprintf(w, logFormat, strconv.FormatUint(r.Seq, 10), r.Time.Local().Format(time.DateTime),
+		dash(r.Actor), dash(r.Origin), printable(r.Kind+"."+r.Action), printable(r.Key), dash(result))
+	return err
+}
+
+// logJSON writes one line per event, as jq likes it.
+func logJSON(w io.Writer, r events.Record) error {
+	e := json.NewEncoder(w)
+	e.SetEscapeHTML(false)
+	return e.Encode(r)
+}
+
+func dash(text string) string {
+	if text == "" {
+		return "-"
+	}
+	return printable(text)
+}

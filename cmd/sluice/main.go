@@ -1,0 +1,16 @@
+// Command sluice is the whole program: the proxy replica and the command line that
+// talks to it.
+package main
+
+import (
+	"context"
+	"os"
+)
+
+// version is set by the linker (-X main.version=v1.2.3); empty: the build information tells.
+var version string
+
+func main() {
+	p := newProgram(version, os.Environ(), os.Stdin, os.Stdout, os.Stderr)
+	os.Exit(execute(context.Background(), p, os.Args[1:]))
+}
