@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// criterion names that a condition may use, by what their values must be.
+// What the words of a condition may look like.
 var (
 	conditionValue = regexp.MustCompile(`^[A-Za-z0-9_./:*+@~=%&?^$|()\[\],!;-]{1,256}$`)
 	conditionNum   = regexp.MustCompile(`^[0-9]{1,10}(:[0-9]{1,10})?$`)
-	headerCriteria = regexp.MustCompile(`^(?:(req\.|res\.)?hdr|cook|req\.cook|res\.cook)(?:_(?:beg|dir|dom|end|reg|sub|cnt))?\(([A-Za-z0-9_-]{1,64})\)$`)
+	headerCriteria = regexp.MustCompile(`^(?:(?:hdr|cook)(?:_(?:beg|dir|dom|end|reg|sub))?|(?:req|res)\.(?:hdr|cook))\([A-Za-z0-9_-]{1,64}\)$`)
 	pathCriteria   = regexp.MustCompile(`^(?:path|url)(?:_(?:beg|dir|dom|end|reg|sub))?$`)
 )
 
@@ -69,21 +69,31 @@ func allowedCriterion(words []string, dir direction) bool {
 	case "method":
 		return dir == request && every(values, func(w string) bool { return tokenRule(w) == fault{} && conditionValue.MatchString(w) })
 	case "ssl_fc_sni":
-		return every(cutFlags(values), conditionValue.MatchString)
+		return patterns(values, isRegex(words))
 	}
-	if m := headerCriteria.FindStringSubmatch(name); m != nil {
+	if headerCriteria.MatchString(name) {
 		inResponse := strings.HasPrefix(name, "res.")
-		return inResponse == (dir == response) && headerValues(values)
+		return inResponse == (dir == response) && headerValues(values, isRegex(words))
 	}
-	return dir == request && pathCriteria.MatchString(name) && every(cutFlags(values), conditionValue.MatchString)
+	return dir == request && pathCriteria.MatchString(name) && patterns(values, isRegex(words))
+}
+
+// isRegex reports whether a criterion's values are regular expressions.
+func isRegex(words []string) bool {
+	name, _, _ := strings.Cut(words[0], "(")
+	return strings.HasSuffix(name, "_reg") || slices.Contains(words, "reg")
+}
+
+// patterns admits flags and at least one value.
+func patterns(values []string, regex bool) bool {
+	return every(cutFlags(values), func(w string) bool {
+		return conditionValue.MatchString(w) && (!regex || regexRule(w) == fault{})
+	})
 }
 
 // headerValues admits values, and "-m found" without any.
-func headerValues(words []string) bool {
-	if slices.Equal(words, []string{"-m", "found"}) {
-		return true
-	}
-	return every(cutFlags(words), conditionValue.MatchString)
+func headerValues(words []string, regex bool) bool {
+	return slices.Equal(words, []string{"-m", "found"}) || patterns(words, regex)
 }
 
 // cutFlags takes -i and -m <method> from the front of words.

@@ -65,7 +65,7 @@ func (v *validator) check(f field, param string, target any) {
 		v.number(param, *t, f)
 	case **int:
 		if *t != nil && (**t < 1 || **t > f.high) {
-			v.number(param, **t, f)
+			v.add(param, fmt.Sprint(**t), fault{"is out of range", fmt.Sprintf("use 1 to %d, or remove the service", f.high)})
 		}
 	case *[]string:
 		v.length(param, len(*t))
