@@ -1,0 +1,130 @@
+package proxy
+
+import (
+	"context"
+	"fmt"
+
+	"sluice/crdt/service"
+)
+
+// Item is one live service of the map. Version tells its writes apart (its stamp);
+// Value is the canonical document and is shared: never change it in place.
+type Item struct {
+	Name, Version string
+	Value         []byte
+}
+
+// Desired is what the replica should serve. Items are sorted by name.
+type Desired struct {
+	// Ready is false until the replica has its state; nothing is bound before that.
+	Ready bool
+	// StreamID and Seq are the position of the log that the items reflect.
+	StreamID string
+	Seq      uint64
+	Items    []Item
+}
+
+// Source gives the desired state. It is level-triggered: Changed returns the channel that
+// is closed at the next change after the call. Safe for concurrent use.
+type Source interface {
+	Desired() Desired
+	Changed() <-chan struct{}
+}
+
+// Quarantined is a version of a service that this replica cannot serve.
+type Quarantined struct {
+	Service string `json:"service"`
+	Version string `json:"version"`
+	// Reason is one line, fit to be shown.
+	Reason string `json:"reason"`
+	// Serving is the version that serves instead, "" for none.
+	Serving string `json:"serving"`
+}
+
+// Report is what HAProxy serves right now. Live means: a worker with that generation answers.
+type Report struct {
+	// StreamID and Seq are the position whose items are live, apart from Quarantine.
+	StreamID string
+	Seq      uint64
+	// Generation counts the loads of this process; ConfigDigest is the hash of the
+	// rendered files, equal for equal files.
+	Generation   uint64
+	ConfigDigest string
+	// Ready is true once the first load is live and HAProxy runs.
+	Ready bool
+	// Up is whether HAProxy runs.
+	Up         bool
+	Quarantine []Quarantined
+	// Notes are accepted parameters that have no effect here, one line each.
+	Notes      []string
+	OldWorkers int
+	// LastError is why the newest state is not live, "" when it is.
+	LastError string
+}
+
+// Refusal is HAProxy's or the renderer's verdict against one definition.
+type Refusal struct {
+	Service string
+	// Param is the parameter to blame, "" where it cannot be told.
+	Param  string
+	Reason string
+}
+
+func (r *Refusal) Error() string {
+	if r.Param != "" {
+		return fmt.Sprintf("service %s: parameter %s: %s", r.Service, r.Param, r.Reason)
+	}
+	return fmt.Sprintf("service %s: %s", r.Service, r.Reason)
+}
+
+// Verdict is a refusal of a whole configuration by HAProxy; Text holds its alerts.
+type Verdict struct{ Text string }
+
+func (v *Verdict) Error() string { return "haproxy refuses the configuration: " + v.Text }
+
+// Process is the HAProxy that the controller drives.
+type Process interface {
+	// Check asks for HAProxy's opinion on a configuration file. A *Verdict is a refusal,
+	// any other error means that there is no opinion.
+	Check(ctx context.Context, file string) error
+	// Load starts HAProxy or makes it load its configuration file again, and returns when
+	// a worker whose description is "gen-<generation>" answers.
+	Load(ctx context.Context, generation uint64) error
+	// State tells what runs now.
+	State(ctx context.Context) ProcessState
+}
+
+// ProcessState is what runs now.
+type ProcessState struct {
+	Up bool
+	// Generation is the live worker's, 0 when unknown.
+	Generation uint64
+	OldWorkers int
+}
+
+// Certificates lists the local certificate files.
+type Certificates interface {
+	// Files are the paths of usable PEM bundles, directory by directory in name order, and
+	// one line for each file that is not usable.
+	Files() (paths, problems []string)
+	// Fallback is a self-signed certificate, made when it is missing.
+	Fallback() (path string, err error)
+}
+
+// LastGood keeps the versions that were live, across restarts. Load gives the newest saved.
+type LastGood interface {
+	Load() ([]Item, error)
+	Save([]Item) error
+}
+
+// decode reads an item's value.
+func decode(it Item) (service.Service, error) {
+	s, err := service.Decode(it.Value)
+	if err != nil {
+		return service.Service{}, err
+	}
+	if s.Name != it.Name {
+		return service.Service{}, fmt.Errorf("the document names itself %.128q", s.Name)
+	}
+	return s, nil
+}

@@ -1,0 +1,223 @@
+package proxy
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+	"strings"
+
+	"sluice/crdt/service"
+)
+
+// tcpPort is everything that listens on one port outside the http frontend: either one
+// group, or destinations told apart by the TLS greeting.
+type tcpPort struct {
+	port    int
+	group   string
+	members []*target
+}
+
+// tcpPorts sorts the tcp and sni destinations by entry port. A port that cannot be
+// shared is refused for the later service.
+func (m *Model) tcpPorts(list []target) []tcpPort {
+	byPort := map[int]*tcpPort{}
+	taken := map[int]bool{}
+	for _, b := range m.options.Binds {
+		taken[b.Port] = true
+	}
+	for i := range list {
+		t := &list[i]
+		if t.dst.ReqMode == service.HTTP || t.dst.ReqMode == "" {
+			continue
+		}
+		port := t.dst.SrcPort
+		if taken[port] {
+			m.refuse(t.svc, "srcPort", fmt.Sprintf("port %d belongs to the http frontend", port))
+			continue
+		}
+		p := byPort[port]
+		if p == nil {
+			p = &tcpPort{port: port, group: t.dst.ServiceGroup}
+			byPort[port] = p
+		}
+		if p.group != t.dst.ServiceGroup {
+			m.refuse(t.svc, "srcPort", fmt.Sprintf("port %d is already used by service %s with another serviceGroup", port, p.members[0].svc.Name))
+			continue
+		}
+		p.members = append(p.members, t)
+	}
+	ports := make([]tcpPort, 0, len(byPort))
+	for _, p := range byPort {
+		ports = append(ports, *p)
+	}
+	slices.SortFunc(ports, func(a, b tcpPort) int { return a.port - b.port })
+	return ports
+}
+
+func (m *Model) tcp(t *text, p *tcpPort) {
+	if p.group != "" {
+		m.tcpGroup(t, p)
+		return
+	}
+	m.tcpFrontend(t, p)
+	for _, member := range p.members {
+		m.tcpBackend(t, member)
+	}
+}
+
+// tcpGroup joins the members' servers in one balanced section; its options come from the
+// first member.
+func (m *Model) tcpGroup(t *text, p *tcpPort) {
+	first := p.members[0].dst
+	t.section("listen", fmt.Sprintf("tcpListen_%s_%d", p.group, p.port))
+	m.tcpHead(t, p)
+	if first.BalanceGroup != "" {
+		t.line("balance", first.BalanceGroup)
+	}
+	tcpTimers(t, first)
+	for _, member := range p.members {
+		m.groupServers(t, member, first.CheckTCP)
+	}
+}
+
+func (m *Model) groupServers(t *text, member *target, check bool) {
+	name, port := member.svc.Name, member.dst.Port
+	if member.dst.Index > 0 {
+		name = fmt.Sprintf("%s.%d", name, member.dst.Index)
+	}
+	word := ""
+	if check {
+		word = "check"
+	}
+	addrs := m.view.addresses(tasksOf(member.svc.Name))
+	if len(addrs) == 0 {
+		addrs = m.view.addresses(member.svc.Host(member.dst))
+	}
+	for i, addr := range addrs {
+		t.line("server", fmt.Sprintf("%s_%d", name, i), hostPort(addr.String(), port), word)
+	}
+	if len(addrs) == 0 {
+		t.line("server", name, hostPort(member.svc.Host(member.dst), port), word, "init-addr none")
+	}
+}
+
+func (m *Model) tcpHead(t *text, p *tcpPort) {
+	t.line("mode tcp")
+	t.line("bind", bindWord(m.options.BindAddr, p.port))
+	for _, member := range p.members {
+		if member.dst.TimeoutClient > 0 {
+			t.line("timeout client", strconv.Itoa(member.dst.TimeoutClient)+"s")
+			break
+		}
+	}
+	if p.members[0].dst.Clitcpka {
+		t.line("option clitcpka")
+	}
+}
+
+func tcpTimers(t *text, d *service.Destination) {
+	timeouts(t, d)
+	if d.CheckTCP {
+		t.line("option tcp-check")
+	}
+}
+
+// tcpFrontend chooses by the name in the TLS greeting where a destination gives one; the
+// last destination without a name takes the rest.
+func (m *Model) tcpFrontend(t *text, p *tcpPort) {
+	prefix := "tcpFE"
+	if !slices.ContainsFunc(p.members, func(t *target) bool { return t.dst.ReqMode != service.SNI }) {
+		prefix = "service"
+	}
+	t.section("frontend", fmt.Sprintf("%s_%d", prefix, p.port))
+	m.tcpHead(t, p)
+	var rules, fallback []string
+	names := map[string]string{}
+	for _, member := range p.members {
+		list, all := greetingRules(member, names)
+		rules = append(rules, list...)
+		if all {
+			fallback = []string{"default_backend", member.name()}
+		}
+	}
+	if len(rules)+len(names) > 0 {
+		t.line("tcp-request inspect-delay 5s")
+		t.line("tcp-request content set-var(sess.sni) req.ssl_sni,lower if { req.ssl_hello_type 1 }")
+		t.line("tcp-request content accept if { req.ssl_hello_type 1 }")
+	}
+	if len(names) > 0 {
+		file := fmt.Sprintf("maps/sni-%d.map", p.port)
+		m.sni[file] = names
+		t.line("use_backend %[var(sess.sni),map_str(" + file + ")] if { var(sess.sni),map_str(" + file + ") -m found }")
+	}
+	for _, rule := range rules {
+		t.line(rule)
+	}
+	if fallback != nil {
+		t.line(fallback...)
+	}
+}
+
+// greetingRules are the use_backend lines of one tcp or sni destination; whole names go
+// to names. all is true for a destination that takes every connection.
+func greetingRules(t *target, names map[string]string) (rules []string, all bool) {
+	use := func(criterion string, patterns []string) {
+		rules = append(rules, "use_backend "+t.name()+" if { "+criterion+" -- "+quoteAll(patterns)+" }")
+	}
+	if t.dst.ReqMode == service.SNI && len(t.dst.ServicePath) > 0 {
+		criterion := t.dst.PathType
+		if criterion == "" || strings.HasPrefix(criterion, "path") {
+			criterion = "req.ssl_sni -i -m str"
+		}
+		use(criterion, t.dst.ServicePath)
+		return rules, false
+	}
+	if len(t.dst.ServiceDomain) == 0 {
+		return nil, true
+	}
+	var odd, endings []string
+	for _, host := range t.dst.ServiceDomain {
+		host = strings.ToLower(host)
+		ending, wild := strings.CutPrefix(host, "*")
+		switch {
+		case wild:
+			endings = append(endings, ending)
+		case wholeName(t.svc.ServiceDomainAlgo):
+			if _, taken := names[host]; !taken {
+				names[host] = t.name()
+			}
+		default:
+			odd = append(odd, host)
+		}
+	}
+	if len(odd) > 0 {
+		use(ignoringCase(t.svc.ServiceDomainAlgo), odd)
+	}
+	if len(endings) > 0 {
+		use("var(sess.sni) -m end", endings)
+	}
+	return rules, false
+}
+
+// wholeName reports whether a domain criterion compares the whole name; criteria on the
+// Host header cannot mean anything else for a connection that is not read as HTTP.
+func wholeName(algo string) bool {
+	switch strings.TrimSuffix(algo, " -i") {
+	case "", "req.ssl_sni", "req_ssl_sni":
+		return true
+	}
+	return strings.Contains(algo, "hdr")
+}
+
+func (m *Model) tcpBackend(t *text, member *target) {
+	t.section("backend", member.name())
+	t.line("mode tcp")
+	tcpTimers(t, member.dst)
+	check := ""
+	if member.dst.CheckTCP && !member.svc.CheckResolvers && !m.options.CheckResolvers {
+		check = "check"
+	}
+	e := &entry{target: member, backend: member.name(), port: member.dst.Port}
+	m.servers(t, e, strings.TrimSpace(check+" "+m.serverOptions(e)))
+	m.extra(t, member.svc)
+}

@@ -1,0 +1,36 @@
+package proxy
+
+import "net/netip"
+
+// View is everything that rendering needs besides the services and the Options: the
+// answers of the outside world, already looked up.
+type View struct {
+	// Addresses gives a host's sorted addresses; none if it does not resolve.
+	Addresses func(host string) []netip.Addr
+	// Secret reads a file of the secrets directory.
+	Secret func(name string) (string, bool)
+	// Template reads a file of the templates directory; nil: templates are not allowed.
+	Template func(name string) (string, error)
+	// Certificates are paths of PEM bundles, Fallback the self-signed one.
+	Certificates []string
+	Fallback     string
+	// Errorfiles maps status codes to error file paths.
+	Errorfiles map[int]string
+}
+
+func (v *View) addresses(host string) []netip.Addr {
+	if ip, err := netip.ParseAddr(host); err == nil {
+		return []netip.Addr{ip}
+	}
+	if v.Addresses == nil {
+		return nil
+	}
+	return v.Addresses(host)
+}
+
+func (v *View) secret(name string) (string, bool) {
+	if v.Secret == nil {
+		return "", false
+	}
+	return v.Secret(name)
+}
