@@ -179,7 +179,7 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 		return Receipt{}, err
 	}
 	m.ExpectLast = expect
-	receipt.Seq, err = r.cfg.Log.Append(ctx, m)
+	receipt.Seq, err = r.append(ctx, m)
 	switch {
 	case errors.Is(err, ErrUnknownOutcome):
 		poke(r.offers)
@@ -200,6 +200,19 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 		return receipt, fmt.Errorf("%w: %s: %s", ErrRejected, result, reason)
 	}
 	return receipt, nil
+}
+
+// append bridges the moment in which the log can be read again but not yet written.
+func (r *Replica) append(ctx context.Context, m Outgoing) (uint64, error) {
+	for attempt := 1; ; attempt++ {
+		seq, err := r.cfg.Log.Append(ctx, m)
+		if !errors.Is(err, ErrUnavailable) || attempt == 5 || !r.following() {
+			return seq, err
+		}
+		if err := pause(ctx, 200*time.Millisecond); err != nil {
+			return 0, err
+		}
+	}
 }
 
 func (r *Replica) message(c Change, e crdt.Entry) (Outgoing, error) {

@@ -1,0 +1,219 @@
+package events_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+	"github.com/rs/zerolog"
+
+	"sluice/crdt/hlc"
+	"sluice/events"
+	"sluice/events/broker"
+	"sluice/events/stream"
+)
+
+var subjects = events.Subjects{Namespace: "test"}
+
+// server is a real NATS on a port of its own that can be stopped and started again.
+type server struct {
+	tb     testing.TB
+	dir    string
+	listen string
+	broker *broker.Server
+}
+
+func startServer(tb testing.TB) *server {
+	s := &server{tb: tb, dir: tb.TempDir(), listen: "127.0.0.1:0"}
+	s.start()
+	tb.Cleanup(s.stop)
+	return s
+}
+
+func (s *server) start() {
+	s.tb.Helper()
+	b, err := broker.Start(s.tb.Context(), broker.Config{StoreDir: s.dir, Listen: s.listen, Logger: zerolog.Nop()})
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	s.broker = b
+	s.listen = b.ClientURL()[len("nats://"):]
+}
+
+func (s *server) stop() {
+	if s.broker == nil {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	defer cancel()
+	if err := s.broker.Shutdown(ctx); err != nil {
+		s.tb.Error(err)
+	}
+	s.broker = nil
+}
+
+func (s *server) jetstream() jetstream.JetStream {
+	s.tb.Helper()
+	nc, err := nats.Connect("nats://" + s.listen)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	s.tb.Cleanup(nc.Close)
+	js, err := jetstream.New(nc)
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+	return js
+}
+
+// shelf is a snapshot store in memory that can be out of reach.
+type shelf struct {
+	mu   sync.Mutex
+	data []byte
+	down bool
+}
+
+var errDown = errors.New("the shelf is out of reach")
+
+func (s *shelf) Name() string { return "shelf" }
+
+func (s *shelf) Save(_ context.Context, snap events.Snapshot) error {
+	data, err := snap.Encode()
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.down {
+		return errDown
+	}
+	s.data = data
+	return err
+}
+
+func (s *shelf) Load(context.Context) (events.Snapshot, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.down:
+		return events.Snapshot{}, errDown
+	case s.data == nil:
+		return events.Snapshot{}, events.ErrNoSnapshot
+	}
+	return events.DecodeSnapshot(s.data)
+}
+
+func (s *shelf) set(down bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.down = down
+}
+
+func (s *shelf) seq() uint64 {
+	snap, err := s.Load(context.Background())
+	if err != nil {
+		return 0
+	}
+	return snap.State.Seq()
+}
+
+// replica is a running Replica.
+type replica struct {
+	*events.Replica
+	tb   testing.TB
+	stop func()
+}
+
+func startReplica(s *server, change func(*events.ReplicaConfig)) *replica {
+	tb := s.tb
+	tb.Helper()
+	conn, err := stream.Connect(stream.ConnConfig{URL: "nats://" + s.listen, Name: "test", Logger: zerolog.Nop()})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	log, err := stream.New(conn, stream.Config{Subjects: subjects, MaxBytes: 64 << 20})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	node, err := hlc.NewNode(rand.Reader)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	cfg := events.ReplicaConfig{
+		Subjects: subjects, Name: fmt.Sprintf("r%x", node&0xfff), Node: node, Log: log,
+		RestoreAfter: 300 * time.Millisecond, SaveAfter: 50 * time.Millisecond, AuditEvery: time.Second,
+		Logger: zerolog.New(zerolog.NewTestWriter(tb)),
+	}
+	if change != nil {
+		change(&cfg)
+	}
+	r, err := events.NewReplica(cfg)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- r.Run(ctx) }()
+	var once sync.Once
+	stop := func() {
+		once.Do(func() {
+			cancel()
+			if err := <-done; err != nil {
+				tb.Error(err)
+			}
+			_ = conn.Close()
+		})
+	}
+	tb.Cleanup(stop)
+	return &replica{r, tb, stop}
+}
+
+// until waits for a condition on the view.
+func (r *replica) until(what string, ok func(events.View) bool) {
+	r.tb.Helper()
+	deadline := time.After(15 * time.Second)
+	for {
+		changed := r.Changed()
+		v := r.View()
+		if ok(v) {
+			return
+		}
+		select {
+		case <-changed:
+		case <-time.After(50 * time.Millisecond):
+		case <-deadline:
+			r.tb.Fatalf("waited in vain until %s: %+v", what, v)
+		}
+	}
+}
+
+func (r *replica) fresh() {
+	r.tb.Helper()
+	r.until("fresh", func(v events.View) bool { return v.Restored && v.Stale == "" })
+}
+
+func (r *replica) stalled() {
+	r.tb.Helper()
+	r.until("stale", func(v events.View) bool { return v.Stale != "" })
+}
+
+func (r *replica) put(name, doc string) events.Receipt {
+	r.tb.Helper()
+	receipt, err := r.Write(r.tb.Context(), events.Change{Key: "service/" + name, Value: []byte(doc), Actor: "test", Origin: "api"})
+	if err != nil {
+		r.tb.Fatalf("put %s: %v", name, err)
+	}
+	return receipt
+}
+
+// holds waits until name is visible with doc; "" means not live.
+func (r *replica) holds(name, doc string) {
+	r.tb.Helper()
+	r.until(name+" is "+doc, func(events.View) bool {
+		e, _ := r.Entry("service/" + name)
+		return e.Live() == (doc != "") && string(e.Value) == doc
+	})
+}
