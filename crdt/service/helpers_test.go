@@ -11,6 +11,7 @@ import (
 	"errors"
 	"math/big"
 	"net/url"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -77,6 +78,9 @@ func names(err error, param string) bool {
 	}
 	return false
 }
+
+// itoa is here for the names of indexed parameters.
+func itoa(i int) string { return strconv.Itoa(i) }
 
 func key(t testing.TB) *seal.Key {
 	t.Helper()
