@@ -44,8 +44,8 @@ type Config struct {
 	Logger zerolog.Logger
 }
 
-// Broker is a running server. Safe for concurrent use.
-type Broker struct {
+// Server is a running server. Safe for concurrent use.
+type Server struct {
 	server   *server.Server
 	store    *store
 	log      *bridge
@@ -57,7 +57,7 @@ type Broker struct {
 // Start opens the store and returns a server whose log is usable. Errors name the setting to
 // change: a busy port, a directory that cannot be written, one in use by another process, one
 // that belongs to a broker of another mode.
-func Start(ctx context.Context, cfg Config) (*Broker, error) {
+func Start(ctx context.Context, cfg Config) (*Server, error) {
 	host, port, err := listenAddress(cfg.Listen)
 	if err != nil {
 		return nil, err
@@ -66,7 +66,7 @@ func Start(ctx context.Context, cfg Config) (*Broker, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &Broker{
+	b := &Server{
 		store:    st,
 		maxStore: st.identity.MaxStore,
 		log:      newBridge(cfg.Logger.With().Str("component", "broker").Logger()),
@@ -111,7 +111,7 @@ func options(cfg Config, id identity) *server.Options {
 
 // awaitStart waits until the log can be used. The server reports a failed start only in its
 // log, which the bridge keeps.
-func (b *Broker) awaitStart(ctx context.Context, cfg Config) error {
+func (b *Server) awaitStart(ctx context.Context, cfg Config) error {
 	ctx, cancel := context.WithTimeout(ctx, startTimeout)
 	defer cancel()
 	tick := time.NewTicker(pollInterval)
@@ -131,10 +131,10 @@ func (b *Broker) awaitStart(ctx context.Context, cfg Config) error {
 }
 
 // InProcessConn opens a client connection without a port.
-func (b *Broker) InProcessConn() (net.Conn, error) { return b.server.InProcessConn() }
+func (b *Server) InProcessConn() (net.Conn, error) { return b.server.InProcessConn() }
 
 // ClientURL is the address of the client port, empty if there is none.
-func (b *Broker) ClientURL() string {
+func (b *Server) ClientURL() string {
 	if addr := b.server.Addr(); addr != nil {
 		return "nats://" + addr.String()
 	}
@@ -142,10 +142,10 @@ func (b *Broker) ClientURL() string {
 }
 
 // MaxStore is the limit of file storage in bytes; no stream may be larger.
-func (b *Broker) MaxStore() int64 { return b.maxStore }
+func (b *Server) MaxStore() int64 { return b.maxStore }
 
 // Healthy is nil while the server runs and its store works.
-func (b *Broker) Healthy() error {
+func (b *Server) Healthy() error {
 	if !b.server.Running() {
 		return errors.New("embedded NATS server: not running")
 	}
@@ -158,7 +158,7 @@ func (b *Broker) Healthy() error {
 
 // Shutdown ends the server and writes out and unlocks its store. It returns when that is done or
 // with ctx's error, may be called again, and several callers wait for the same end.
-func (b *Broker) Shutdown(ctx context.Context) error {
+func (b *Server) Shutdown(ctx context.Context) error {
 	var closeErr error
 	select {
 	case <-b.stop:

@@ -21,7 +21,7 @@ func config(dir string) broker.Config {
 	return broker.Config{StoreDir: dir, MaxStore: 128 << 20, Logger: zerolog.Nop()}
 }
 
-func start(tb testing.TB, cfg broker.Config) *broker.Broker {
+func start(tb testing.TB, cfg broker.Config) *broker.Server {
 	tb.Helper()
 	b, err := broker.Start(context.Background(), cfg)
 	if err != nil {
@@ -31,7 +31,7 @@ func start(tb testing.TB, cfg broker.Config) *broker.Broker {
 	return b
 }
 
-func shutdown(tb testing.TB, b *broker.Broker) {
+func shutdown(tb testing.TB, b *broker.Server) {
 	tb.Helper()
 	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
 	defer cancel()
