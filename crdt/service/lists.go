@@ -20,6 +20,24 @@ func elements(parts []string) []string {
 	return kept
 }
 
+// whole joins again what was split within %[…]: converters follow a comma there.
+func whole(parts []string, separator string) []string {
+	var all []string
+	from, open := 0, false
+	for i, part := range parts {
+		if end := strings.LastIndex(part, "]"); end >= 0 {
+			open = false
+			part = part[end:]
+		}
+		open = open || strings.Contains(part, "%[")
+		if !open || i == len(parts)-1 {
+			all = append(all, strings.Join(parts[from:i+1], separator))
+			from = i + 1
+		}
+	}
+	return all
+}
+
 // matches reads "Name:value"; the value may hold further colons.
 func (r *reader) matches(param string, parts []string) []Match {
 	var all []Match

@@ -136,7 +136,7 @@ func (r *reader) assign(target any, param, text string) {
 	case *[]string:
 		*t = r.list(text)
 	case *[]Header:
-		*t = headers(r.list(text))
+		*t = headers(elements(whole(strings.Split(text, r.defaults.Separator), r.defaults.Separator)))
 	case *[]Match:
 		*t = r.matches(param, r.list(text))
 	case *[]Rewrite:
