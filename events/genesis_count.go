@@ -62,15 +62,17 @@ func (p *prelude) begin(m Message, ref uint64) (*State, error) {
 	if d.Ref < oldest(ref, params) && !d.Force {
 		return nil, fmt.Errorf("%w: its state is older than tombstones are kept", ErrGenesis)
 	}
-	state := &State{StreamID: p.streamID, Params: params, Ref: d.Ref, Map: crdt.NewMap()}
 	body, err := p.chunks.assemble(id, d)
-	if err != nil || len(body) == 0 {
-		return state, err
-	}
-	if state.Map, err = decodeMap(body); err != nil {
+	if err != nil {
 		return nil, err
 	}
-	return state, nil
+	m := crdt.NewMap()
+	if len(body) > 0 {
+		if m, err = decodeMap(body); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
+		}
+	}
+	return &State{StreamID: p.streamID, Params: params, Ref: d.Ref, Map: m}, nil
 }
 
 // replay folds what came before the genesis over its map, in order and by the times at
