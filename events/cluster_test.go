@@ -19,7 +19,8 @@ import (
 	"sluice/events/stream"
 )
 
-var subjects = events.Subjects{Namespace: "test"}
+// testLog names the log of the tests against a real NATS.
+var testLog = events.Subjects{Namespace: "test"}
 
 // server is a real NATS on a port of its own that can be stopped and started again.
 type server struct {
@@ -134,7 +135,7 @@ func startReplica(s *server, change func(*events.ReplicaConfig)) *replica {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	log, err := stream.New(conn, stream.Config{Subjects: subjects, MaxBytes: 64 << 20})
+	log, err := stream.New(conn, stream.Config{Subjects: testLog, MaxBytes: 64 << 20})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -143,7 +144,7 @@ func startReplica(s *server, change func(*events.ReplicaConfig)) *replica {
 		tb.Fatal(err)
 	}
 	cfg := events.ReplicaConfig{
-		Subjects: subjects, Name: fmt.Sprintf("r%x", node&0xfff), Node: node, Log: log,
+		Subjects: testLog, Name: fmt.Sprintf("r%x", node&0xfff), Node: node, Log: log,
 		RestoreAfter: 300 * time.Millisecond, SaveAfter: 50 * time.Millisecond, AuditEvery: time.Second,
 		Logger: zerolog.New(zerolog.NewTestWriter(tb)),
 	}

@@ -131,7 +131,7 @@ func TestRecreatedLogGetsTheStateBack(t *testing.T) {
 	b = startReplica(s, nil)
 	b.fresh()
 	old := a.View().StreamID
-	if err := s.jetstream().DeleteStream(t.Context(), subjects.Stream()); err != nil {
+	if err := s.jetstream().DeleteStream(t.Context(), testLog.Stream()); err != nil {
 		t.Fatal(err)
 	}
 	for _, r := range []*replica{a, b} {
@@ -210,11 +210,11 @@ func TestRawEventIsLegal(t *testing.T) {
 	r.fresh()
 	raw := `{"specversion":"1.0","id":"1","source":"/ci","type":"sluice.service.put","subject":"service/raw","data":{"v": 7}}`
 	js := s.jetstream()
-	if _, err := js.Publish(t.Context(), subjects.Event("service/raw"), []byte(raw)); err != nil {
+	if _, err := js.Publish(t.Context(), testLog.Event("service/raw"), []byte(raw)); err != nil {
 		t.Fatal(err)
 	}
 	r.holds("raw", `{"v":7}`)
-	if _, err := js.Publish(t.Context(), subjects.Event("service/raw"), []byte(`nonsense`)); err != nil {
+	if _, err := js.Publish(t.Context(), testLog.Event("service/raw"), []byte(`nonsense`)); err != nil {
 		t.Fatal(err)
 	}
 	after := r.put("b", `{"v":1}`)
@@ -227,7 +227,7 @@ func TestBlankStartIsRefusedWhileAStateMayExist(t *testing.T) {
 	s, kept := startServer(t), &shelf{down: true}
 	r := startReplica(s, withShelf(kept))
 	r.until("told why", func(v events.View) bool { return !v.Restored && v.Stale != "" && v.StreamID == "" })
-	if info, err := s.jetstream().Stream(t.Context(), subjects.Stream()); err == nil && info.CachedInfo().State.LastSeq != 0 {
+	if info, err := s.jetstream().Stream(t.Context(), testLog.Stream()); err == nil && info.CachedInfo().State.LastSeq != 0 {
 		t.Error("a genesis was published")
 	}
 	kept.set(false)
