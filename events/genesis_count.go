@@ -66,13 +66,13 @@ func (p *prelude) begin(m Message, ref uint64) (*State, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := crdt.NewMap()
+	entries := crdt.NewMap()
 	if len(body) > 0 {
-		if m, err = decodeMap(body); err != nil {
+		if entries, err = decodeMap(body); err != nil {
 			return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
 		}
 	}
-	return &State{StreamID: p.streamID, Params: params, Ref: d.Ref, Map: m}, nil
+	return &State{StreamID: p.streamID, Params: params, Ref: d.Ref, Map: entries}, nil
 }
 
 // replay folds what came before the genesis over its map, in order and by the times at
