@@ -5,7 +5,10 @@ import (
 	"strings"
 )
 
-var tokenPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
+var (
+	tokenPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
+	flagsPattern = regexp.MustCompile(`%\{[^}]*\}\[`)
+)
 
 // Part is a piece of a header's value: literal text, or a sample fetch expression to be
 // evaluated for each request (without its "%[" and "]").
@@ -90,11 +93,21 @@ func (v *validator) headerList(param string, all []Header, dir direction) {
 				v.add(param, h.Value, fetchFault(part.Text, dir))
 			}
 		}
-		if strings.Count(h.Value, "%[") > strings.Count(h.Value, "]") {
-			v.add(param, h.Value, fault{"has an unfinished %[", "close it with ]"})
-		}
+		v.add(param, h.Value, formatFault(h.Value))
 		v.condition(param, h.Condition, dir)
 	}
+}
+
+// formatFault refuses the parts of HAProxy's format syntax that would otherwise arrive as
+// text although they were surely not meant as text.
+func formatFault(value string) fault {
+	if start := strings.LastIndex(value, "%["); start >= 0 && !strings.Contains(value[start:], "]") {
+		return fault{"has an unfinished %[", "close it with ]"}
+	}
+	if flagsPattern.MatchString(value) {
+		return fault{"has flags before a sample fetch", "write %[…] without {…}"}
+	}
+	return fault{}
 }
 
 func (v *validator) condition(param, condition string, dir direction) {

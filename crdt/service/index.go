@@ -8,7 +8,7 @@ import "strconv"
 func (r *reader) destinations() []Destination {
 	fields := destinationFields()
 	var all []Destination
-	for i := 1; r.indexed(i); i++ {
+	for i := 1; r.indexed(i) && len(r.problems.list) < maxProblems; i++ {
 		if i > MaxIndex {
 			r.add("port."+strconv.Itoa(i), "", fault{"is one destination too many", "use at most 1000 indexes"})
 			break

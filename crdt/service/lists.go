@@ -2,14 +2,19 @@ package service
 
 import "strings"
 
-// list splits text at the separator. Blanks around an element and empty elements mean
-// nothing: Docker Flow Proxy pasted lists into lines of blank-separated words.
-func (r *reader) list(text string) []string {
-	return elements(strings.Split(text, r.defaults.Separator))
+// split cuts text at the separator, unless there are so many that no legal list is left
+// even without the empty ones: a thousand destinations may inherit it.
+func (r *reader) split(param, text string) []string {
+	if strings.Count(text, r.defaults.Separator) > 2*MaxList {
+		r.add(param, text, fault{"has too many elements", "use at most 200"})
+		return nil
+	}
+	return strings.Split(text, r.defaults.Separator)
 }
 
-// elements trims blanks and drops what is empty. Other white space stays, so that it is
-// refused instead of repaired.
+// elements trims blanks and drops what is empty, since Docker Flow Proxy pasted lists
+// into lines of blank-separated words. Other white space stays, to be refused instead
+// of repaired.
 func elements(parts []string) []string {
 	var kept []string
 	for _, part := range parts {

@@ -34,7 +34,7 @@ type Defaults struct {
 type Request struct {
 	Service Service
 	// Remove: replicas=0 was given, the service is to be removed. Then nothing but
-	// Service.Name is filled in.
+	// Service.Name and ProxyInstanceName is filled in.
 	Remove bool
 	// Distribute: the caller waits for all replicas.
 	Distribute bool
@@ -51,7 +51,7 @@ func Parse(q url.Values, d Defaults) (Request, error) {
 	r := newReader(q, d)
 	name := r.scalar("serviceName")
 	if r.scalar("replicas") != "" && r.number("replicas", r.scalar("replicas")) == 0 && r.err() == nil {
-		return Request{Service: Service{Name: name}, Remove: true}, CheckName(name)
+		return Request{Service: Service{Name: name}, Remove: true, ProxyInstanceName: r.scalar("proxyInstanceName")}, CheckName(name)
 	}
 	r.problems = problems{} // replicas is read again below
 	var req Request
@@ -134,11 +134,11 @@ func (r *reader) assign(target any, param, text string) {
 		n := r.number(param, text)
 		*t = &n
 	case *[]string:
-		*t = r.list(text)
+		*t = elements(r.split(param, text))
 	case *[]Header:
-		*t = headers(elements(whole(strings.Split(text, r.defaults.Separator), r.defaults.Separator)))
+		*t = headers(elements(whole(r.split(param, text), r.defaults.Separator)))
 	case *[]Match:
-		*t = r.matches(param, r.list(text))
+		*t = r.matches(param, elements(r.split(param, text)))
 	case *[]Rewrite:
 		*t = r.rewrites(param, text)
 	}

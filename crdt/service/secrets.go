@@ -117,9 +117,9 @@ func (v *validator) cert(s *Service) {
 	}
 }
 
-// printableText keeps an error of the TLS library on one line.
+// printableText keeps an error of a library short and on one line: it may quote input.
 func printableText(text string) string {
-	if printable(text) != (fault{}) {
+	if len(text) > 200 || printable(text) != (fault{}) {
 		return "unreadable"
 	}
 	return text

@@ -70,7 +70,7 @@ type Service struct {
 	Clear Clear `json:"-"`
 }
 
-// Clear holds secrets as they came in, until Seal replaces them.
+// Clear holds secrets as they came in, until Protect replaces them.
 type Clear struct {
 	// Passwords maps user names to clear-text passwords.
 	Passwords map[string]string
@@ -102,7 +102,7 @@ type User struct {
 type Header struct {
 	Name string `json:"name"`
 	// Value is text that arrives literally, apart from the sample fetches that
-	// Fetches allows, written %[fetch].
+	// Fetches allows, written %[fetch]. Use Parts.
 	Value string `json:"value"`
 	// Condition is empty or "if …"/"unless …" with allowed criteria only.
 	Condition string `json:"condition,omitempty"`

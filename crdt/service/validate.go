@@ -41,6 +41,9 @@ func (s *Service) Validate(l Limits) error {
 	v.cert(s)
 	fields := destinationFields()
 	for i := range s.Destinations {
+		if len(v.list) >= maxProblems {
+			break
+		}
 		v.destination(s, &s.Destinations[i], fields)
 	}
 	v.size(s)

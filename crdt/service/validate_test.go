@@ -17,6 +17,7 @@ func TestRefusals(t *testing.T) {
 		{"addReqHeader=X-Foo", "addReqHeader"}, {"addReqHeader=X-Foo: bar", "addReqHeader"},
 		{"addReqHeader=Content-Length 0", "addReqHeader"}, {"setResHeader=Transfer-Encoding x", "setResHeader"},
 		{"addReqHeader=X-A %[env(HOME)]", "addReqHeader"}, {"addReqHeader=X-A %[src", "addReqHeader"},
+		{"addReqHeader=X-A %{+Q}[src]", "addReqHeader"}, {"addReqHeader=X-A 1] %[src", "addReqHeader"},
 		{"addReqHeader=X-A %[src,map(/etc/passwd)]", "addReqHeader"}, {"addReqHeader=X-A %[res.hdr(X)]", "addReqHeader"},
 		{"addResHeader=X-A %[req.hdr(X)]", "addResHeader"}, {"addResHeader=X-A %[lua.x]", "addResHeader"},
 		{"addReqHeader=X-A 1 if is_admin", "addReqHeader"}, {"addReqHeader=X-A 1 if { env(X) y }", "addReqHeader"},
@@ -157,6 +158,13 @@ func TestSizes(t *testing.T) {
 	many := strings.TrimSuffix(strings.Repeat("/a,", service.MaxList+1), ",")
 	if err := refusal(base("servicePath="+many), everything()); !names(err, "servicePath") {
 		t.Errorf("many paths: %v", err)
+	}
+	q := base("servicePath=" + strings.Repeat("/a,", 20000))
+	for i := 1; i <= service.MaxIndex; i++ {
+		q.Set("port."+itoa(i), "80")
+	}
+	if _, err := service.Parse(q, service.Defaults{}); !names(err, "servicePath") {
+		t.Errorf("a list that every destination inherits: %v", err)
 	}
 	s := demo()
 	for range 9 {
