@@ -133,13 +133,13 @@ func (s *Server) put(ctx context.Context, c caller, svc *service.Service, w wait
 	}
 	key := service.Key(svc.Name)
 	// Listeners announce everything again and again: what is served already is not tried again.
-	if now, ok := s.cfg.Replica.Entry(key); !ok || !now.Live() || !sameMeaning(now.Value, value) {
+	if now, ok := s.cfg.Replica.Entry(key); !ok || !now.Live() || !service.EqualEncoded(now.Value, value) {
 		if err := s.cfg.Proxy.Check(ctx, *svc); err != nil {
 			return Receipt{}, fmt.Errorf("check %s: %w", svc.Name, err)
 		}
 	}
 	return s.write(ctx, w, events.Change{
-		Key: key, Value: value, Equal: sameMeaning,
+		Key: key, Value: value, Equal: service.EqualEncoded,
 		Actor: c.actor, Origin: c.origin, TraceParent: c.trace,
 		IfMatch: cond.stamp, IfAbsent: cond.absent,
 	})
@@ -202,14 +202,4 @@ func (s *Server) resolves(ctx context.Context, svc *service.Service) error {
 		return p
 	}
 	return nil
-}
-
-// sameMeaning compares two canonical documents; what cannot be read is not the same.
-func sameMeaning(current, proposed []byte) bool {
-	a, err := service.Decode(current)
-	if err != nil {
-		return false
-	}
-	b, err := service.Decode(proposed)
-	return err == nil && service.Equal(a, b)
 }

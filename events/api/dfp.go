@@ -69,7 +69,7 @@ func (s *Server) reconfigure(w http.ResponseWriter, r *http.Request, c caller) e
 	if err != nil {
 		return err
 	}
-	req, err := service.Parse(q, s.cfg.Defaults)
+	req, err := s.parse(q)
 	if err != nil {
 		return err
 	}

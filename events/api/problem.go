@@ -113,6 +113,8 @@ func problemOf(err error) *Problem {
 	case errors.As(err, &refused):
 		param, reason := refused.Refused()
 		return badParam(param, "HAProxy refuses it: "+reason, "correct it and send it again; nothing was changed")
+	case errors.Is(err, service.ErrTooLarge):
+		return badParam("body", err.Error(), "split the service or shorten its lists")
 	case errors.Is(err, context.Canceled):
 		return newProblem(http.StatusServiceUnavailable, "the request was cancelled")
 	}

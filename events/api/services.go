@@ -127,7 +127,7 @@ func (s *Server) definition(r *http.Request, name string, body []byte) (service.
 			return service.Request{}, badParam("body", err.Error(), "percent-encode the values (; is %3B, % is %25)")
 		}
 		q.Set("serviceName", name)
-		return service.Parse(q, s.cfg.Defaults)
+		return s.parse(q)
 	}
 	current, _ := s.cfg.Replica.Entry(service.Key(name))
 	body, err := keepSecrets(body, current)

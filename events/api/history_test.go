@@ -1,0 +1,145 @@
+package api_test
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"errors"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"sluice/events"
+	"sluice/events/api"
+	"sluice/events/api/apitest"
+)
+
+func TestEventsAsLines(t *testing.T) {
+	base := serve(t, apitest.New(), nil)
+	get(t, base+dfp+"reconfigure?"+goodQ)
+	get(t, base+dfp+"reconfigure?serviceName=other&servicePath=/other&port=80")
+	get(t, base+dfp+"remove?serviceName=go-demo")
+	tests := []struct {
+		query string
+		want  []string
+	}{
+		{"", []string{"1 put service/go-demo", "2 put service/other", "3 removed service/go-demo"}},
+		{"?after=2", []string{"3 removed service/go-demo"}},
+		{"?service=other", []string{"2 put service/other"}},
+		{"?after=99", nil},
+	}
+	for _, tt := range tests {
+		got := get(t, base+"/v1/events"+tt.query)
+		if kind := got.header.Get("Content-Type"); kind != "application/x-ndjson" || got.status != http.StatusOK {
+			t.Errorf("%s: %d %s", tt.query, got.status, kind)
+		}
+		var seen []string
+		for line := range strings.Lines(got.body) {
+			var r events.Record
+			if err := json.Unmarshal([]byte(line), &r); err != nil {
+				t.Fatal(err)
+			}
+			seen = append(seen, string(rune('0'+r.Seq))+" "+r.Action+" "+r.Key)
+		}
+		if strings.Join(seen, "|") != strings.Join(tt.want, "|") {
+			t.Errorf("%s: %v, want %v", tt.query, seen, tt.want)
+		}
+	}
+	for query, param := range map[string]string{"?after=-1": "after", "?follow=perhaps": "follow", "?service=..%2Fx": "serviceName", "?after=%zz": "query"} {
+		if got := get(t, base+"/v1/events"+query); got.status != http.StatusBadRequest || !strings.Contains(got.body, param) {
+			t.Errorf("%s: %d %s", query, got.status, got.body)
+		}
+	}
+}
+
+func TestEventsThatCannotBeRead(t *testing.T) {
+	b := apitest.New()
+	b.HistoryErr = events.ErrUnavailable
+	base := serve(t, b, nil)
+	if got := get(t, base+"/v1/events"); got.status != http.StatusServiceUnavailable {
+		t.Errorf("nothing read: %d", got.status)
+	}
+	get(t, base+dfp+"reconfigure?"+goodQ)
+	client, err := api.NewClient(api.ClientConfig{Base: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := client.Events(t.Context(), events.Query{}, func(events.Record) error { return nil }); err == nil {
+		t.Error("a list that was cut looks complete")
+	}
+}
+
+func TestFollowingEvents(t *testing.T) {
+	for accept, prefix := range map[string]string{"": `{"seq":1,`, "text/event-stream": "id: 1"} {
+		b := apitest.New()
+		base := serve(t, b, nil)
+		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		defer cancel()
+		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/events?follow=true", nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		req.Header.Set("Accept", accept)
+		res, err := http.DefaultClient.Do(req) // answers before there is any event
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer res.Body.Close()
+		get(t, base+dfp+"reconfigure?"+goodQ)
+		line, err := bufio.NewReader(res.Body).ReadString('\n')
+		if err != nil || !strings.HasPrefix(line, prefix) {
+			t.Errorf("accept %q: %q %v", accept, line, err)
+		}
+	}
+}
+
+func TestFollowingEndsWithTheServer(t *testing.T) {
+	base, stop := run(t, apitest.New())
+	client, err := api.NewClient(api.ClientConfig{Base: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	seen := make(chan struct{}, 1)
+	ended := make(chan error, 1)
+	go func() {
+		ended <- client.Events(t.Context(), events.Query{Follow: true}, func(events.Record) error { seen <- struct{}{}; return nil })
+	}()
+	get(t, base+dfp+"reconfigure?"+goodQ)
+	within(t, seen)
+	start := time.Now()
+	if err := stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if took := time.Since(start); took > 5*time.Second {
+		t.Errorf("stopping took %s", took)
+	}
+	if err := within(t, ended); err != nil {
+		t.Errorf("the follower got %v, want a clean end", err)
+	}
+}
+
+func TestAFollowerThatStopsAsking(t *testing.T) {
+	base := serve(t, apitest.New(), nil)
+	client, err := api.NewClient(api.ClientConfig{Base: base})
+	if err != nil {
+		t.Fatal(err)
+	}
+	get(t, base+dfp+"reconfigure?"+goodQ)
+	enough := errors.New("enough")
+	if err := client.Events(t.Context(), events.Query{Follow: true}, func(events.Record) error { return enough }); !errors.Is(err, enough) {
+		t.Errorf("got %v", err)
+	}
+}
+
+// within receives from c or fails after a deadline.
+func within[T any](t testing.TB, c <-chan T) T {
+	t.Helper()
+	select {
+	case v := <-c:
+		return v
+	case <-time.After(10 * time.Second):
+		t.Fatal("nothing happened within 10 s")
+		panic("unreachable")
+	}
+}
