@@ -44,22 +44,21 @@ func (f *waitFlags) context(parent context.Context) (context.Context, context.Ca
 // reconfigureFlags are those of one reconfigure.
 type reconfigureFlags struct {
 	waitFlags
-	params map[string]*[]string // by parameter name
-	flags  map[string]string    // flag by parameter name
+	params map[string]*parameterFlag // by parameter name
 	set    []string
 	file   string
 	dryRun bool
 }
 
 func newReconfigureCommand(p *program) *cobra.Command {
-	f := &reconfigureFlags{params: map[string]*[]string{}, flags: map[string]string{}}
+	f := &reconfigureFlags{params: map[string]*parameterFlag{}}
 	cmd := &cobra.Command{
 		Use:   "reconfigure NAME",
 		Short: "Publish a service's definition; it replaces the previous one",
 		Long: `Publish a service's definition. It replaces the previous one as a whole.
 
 Every parameter is a flag; parameters with an index and old names go with --set. A list is
-given by commas or by repeating the flag. A value of --users or --service-cert that begins
+given by commas (the API's SEPARATOR) or by repeating the flag. A value of --users or --service-cert that begins
 with @ names a file to read.`,
 		Example: `  sluice reconfigure go-demo --port 8080 --service-path /demo
   sluice reconfigure go-demo --set port.1=8080 --set servicePath.1=/demo --set port.2=8081 --set servicePath.2=/admin
@@ -84,12 +83,11 @@ func (f *reconfigureFlags) registerParameter(cmd *cobra.Command, param service.P
 	if param.Deprecated || param.Name == "serviceName" || param.Name == "distribute" {
 		return
 	}
-	flag := kebab(param.Name)
-	values := &[]string{}
-	f.params[param.Name], f.flags[param.Name] = values, flag
-	cmd.Flags().StringArrayVar(values, flag, nil, param.Help)
+	value := &parameterFlag{kind: param.Type}
+	f.params[param.Name] = value
+	flag := cmd.Flags().VarPF(value, kebab(param.Name), "", param.Help)
 	if param.Type == service.Bool {
-		cmd.Flags().Lookup(flag).NoOptDefVal = "true"
+		flag.NoOptDefVal = "true"
 	}
 }
 
@@ -98,7 +96,7 @@ func (p *program) reconfigure(cmd *cobra.Command, f *reconfigureFlags, args []st
 	if len(args) == 1 {
 		name = args[0]
 	}
-	params, err := f.parameters(cmd)
+	params, err := f.parameters()
 	if err != nil {
 		return err
 	}
@@ -121,7 +119,7 @@ func (p *program) reconfigure(cmd *cobra.Command, f *reconfigureFlags, args []st
 }
 
 // parameters are those that were given, by flag or by --set.
-func (f *reconfigureFlags) parameters(cmd *cobra.Command) (url.Values, error) {
+func (f *reconfigureFlags) parameters() (url.Values, error) {
 	out := url.Values{}
 	for _, text := range f.set {
 		name, value, ok := strings.Cut(text, "=")
@@ -130,15 +128,15 @@ func (f *reconfigureFlags) parameters(cmd *cobra.Command) (url.Values, error) {
 		}
 		out.Add(name, value)
 	}
-	for name, values := range f.params {
-		if !cmd.Flags().Changed(f.flags[name]) {
+	for name, flag := range f.params {
+		if !flag.given {
 			continue
 		}
-		value := strings.Join(*values, ",")
-		if path, ok := strings.CutPrefix(value, "@"); ok && (name == "users" || name == "serviceCert") {
+		value := flag.text
+		if path, ok := strings.CutPrefix(value, "@"); ok && flag.kind == service.Secret {
 			data, err := os.ReadFile(path)
 			if err != nil {
-				return nil, fmt.Errorf("read --%s: %w", f.flags[name], err)
+				return nil, fmt.Errorf("read --%s: %w", kebab(name), err)
 			}
 			value = string(data)
 		}
@@ -186,17 +184,4 @@ func describe(r api.Receipt) string {
 		text += "; live on the called replica"
 	}
 	return text
-}
-
-// kebab turns servicePath into service-path.
-func kebab(name string) string {
-	var b strings.Builder
-	for _, r := range name {
-		if r >= 'A' && r <= 'Z' {
-			b.WriteByte('-')
-			r += 'a' - 'A'
-		}
-		b.WriteRune(r)
-	}
-	return b.String()
 }

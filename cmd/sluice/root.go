@@ -60,6 +60,7 @@ durable log, and each replica makes its configuration from that log.
 
 Exit codes: 0 done, 1 failed, 3 not applied everywhere within the timeout, 4 refused
 (access, validation, conflict).`,
+		Version:           p.version,
 		SilenceUsage:      true,
 		SilenceErrors:     true,
 		PersistentPreRunE: func(*cobra.Command, []string) error { return p.checkFlags() },
