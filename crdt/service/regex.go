@@ -16,6 +16,13 @@ func regexRule(text string) fault {
 			if i++; i == len(text) {
 				return fault{"ends in a backslash", `write \\ for a backslash`}
 			}
+			if text[i] == 'Q' { // literal up to \E, or to the end
+				end := strings.Index(text[i:], `\E`)
+				if end < 0 {
+					end = len(text)
+				}
+				i += end + 1
+			}
 		case '[':
 			end := classEnd(text[i:])
 			if end < 0 {
