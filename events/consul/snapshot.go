@@ -16,8 +16,9 @@ import (
 const (
 	manifestPath = "snapshot/manifest"
 	chunksPath   = "snapshot/chunks/"
-	// races is how often a save or a load starts again because somebody else saved.
-	races = 5
+	// races is how often a save or a load starts again because somebody else saved. Saves are
+	// seconds apart, so one is rare.
+	races = 50
 	// leftover is the age at which chunks without manifest belong to a save that died.
 	leftover = time.Hour
 	cleanup  = 5 * time.Second
@@ -48,16 +49,16 @@ func (s *Store) Save(ctx context.Context, snap events.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("save snapshot to consul: %w", err)
 	}
-	current, err := s.upload(ctx, upload{snap, m, chunks, index})
-	if err == nil && !current {
-		s.remove(ctx, m.ID)
-		return nil
-	}
-	if err != nil {
+	u := &upload{snap: snap, m: m, chunks: chunks, index: index, replaces: old.ID}
+	switch done, err := s.upload(ctx, u); {
+	case err != nil:
 		s.remove(ctx, m.ID)
 		return fmt.Errorf("save snapshot to consul: %w", err)
+	case done:
+		s.clean(ctx, m, u.replaces)
+	default: // a newer one came first
+		s.remove(ctx, m.ID)
 	}
-	s.clean(ctx, m, old.ID)
 	return nil
 }
 
@@ -65,11 +66,13 @@ type upload struct {
 	snap   events.Snapshot
 	m      manifest
 	chunks [][]byte
-	index  uint64 // of the manifest that it replaces, 0: none
+	// index and replaces are the index (0: none) and the id of the manifest to be replaced.
+	index    uint64
+	replaces string
 }
 
 // upload is false if a newer snapshot came first.
-func (s *Store) upload(ctx context.Context, u upload) (bool, error) {
+func (s *Store) upload(ctx context.Context, u *upload) (bool, error) {
 	for i, chunk := range u.chunks {
 		if err := s.client.put(ctx, s.chunk(u.m.ID, i), chunk); err != nil {
 			return false, err
@@ -93,7 +96,7 @@ func (s *Store) upload(ctx context.Context, u upload) (bool, error) {
 		case covers(now, u.snap):
 			return false, nil
 		}
-		u.index = index
+		u.index, u.replaces = index, now.ID
 	}
 	return false, errors.New("switch manifest: others saved all the time")
 }
@@ -106,7 +109,6 @@ func covers(m manifest, snap events.Snapshot) bool {
 // Load returns the stored snapshot. ErrNoSnapshot, ErrForeignSnapshot, ErrCorruptSnapshot (both
 // name what is wrong); any other error: Consul could not be reached.
 func (s *Store) Load(ctx context.Context) (events.Snapshot, error) {
-	var lost error
 	for range races {
 		m, index, err := s.manifest(ctx)
 		if err == nil && index == 0 {
@@ -119,16 +121,12 @@ func (s *Store) Load(ctx context.Context) (events.Snapshot, error) {
 		if err == nil {
 			return s.decode(m, data)
 		}
-		if !errors.Is(err, events.ErrCorruptSnapshot) {
+		// A save that came between removes the chunks; then there is another manifest.
+		if now, _, again := s.manifest(ctx); !errors.Is(err, events.ErrCorruptSnapshot) || again != nil || now.ID == m.ID {
 			return events.Snapshot{}, fmt.Errorf("load snapshot from consul: %w", err)
 		}
-		// A save that came between removes the chunks; then there is another manifest.
-		lost = err
-		if now, _, err := s.manifest(ctx); err == nil && now.ID == m.ID {
-			break
-		}
 	}
-	return events.Snapshot{}, fmt.Errorf("load snapshot from consul: %w", lost)
+	return events.Snapshot{}, errors.New("load snapshot from consul: others saved all the time")
 }
 
 func (s *Store) decode(m manifest, data []byte) (events.Snapshot, error) {

@@ -72,26 +72,32 @@ func (h *Heartbeats) Run(ctx context.Context, own func() events.Status, handle f
 	}
 	connected := h.nc.StatusChanged(nats.CONNECTED)
 	defer h.nc.RemoveStatusListener(connected)
-	h.ask(inbox)
+	h.ask(inbox, own())
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
 		case <-connected:
-			h.ask(inbox)
+			h.ask(inbox, own())
 		case m := <-msgs:
+			h.receive(m, handle)
 			if m.Subject == h.ping {
 				h.answer(m, own)
-				continue
 			}
-			h.receive(m, handle)
 		}
 	}
 }
 
-// ask sends the ping; if it gets lost, the beats come anyway.
-func (h *Heartbeats) ask(inbox string) {
-	_ = h.nc.PublishRequest(h.ping, inbox, nil)
+// ask sends the ping with this replica's own status: of two that ask at the same time the one
+// may not listen yet when the other does. If it gets lost, the beats come anyway.
+func (h *Heartbeats) ask(inbox string, own events.Status) {
+	data, err := encode(own)
+	if err == nil {
+		err = h.nc.PublishRequest(h.ping, inbox, data)
+	}
+	if err != nil {
+		h.log.Debug().Err(err).Msg("could not ask the other replicas")
+	}
 }
 
 // receive leaves out what is no status: anybody may write to the subject.

@@ -1,0 +1,294 @@
+package stream_test
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/rs/zerolog"
+
+	"sluice/events"
+	"sluice/events/stream"
+)
+
+var key = subjects.Event("service/a")
+
+func at(seq uint64) *uint64 { return &seq }
+
+func TestAppend(t *testing.T) {
+	log := startServer(t).log(t)
+	open(t, log)
+	t.Run("one id is stored once", func(t *testing.T) {
+		m := events.Outgoing{Subject: key, ID: "one", Data: []byte("x")}
+		if a, b := appendOne(t, log, m), appendOne(t, log, m); a != 1 || b != 1 {
+			t.Errorf("sequences %d and %d, want 1 twice", a, b)
+		}
+	})
+	t.Run("a wrong expectation stores nothing", func(t *testing.T) {
+		for _, expect := range []uint64{0, 7} {
+			_, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: fmt.Sprint("wrong", expect), Data: []byte("x"), ExpectLast: at(expect)})
+			if !errors.Is(err, events.ErrConflict) {
+				t.Errorf("expecting %d: %v", expect, err)
+			}
+		}
+		if info := open(t, log); info.Last != 1 {
+			t.Errorf("last %d, want 1", info.Last)
+		}
+	})
+	t.Run("a right expectation holds, also when the message is repeated", func(t *testing.T) {
+		m := events.Outgoing{Subject: key, ID: "right", Data: []byte("x"), ExpectLast: at(1)}
+		if a, b := appendOne(t, log, m), appendOne(t, log, m); a != 2 || b != 2 {
+			t.Errorf("sequences %d and %d, want 2 twice", a, b)
+		}
+		appendOne(t, log, events.Outgoing{Subject: key, ID: "next", Data: []byte("x")})
+		if got := appendOne(t, log, m); got != 2 {
+			t.Errorf("repeated after another's message: %d, want 2", got)
+		}
+		fresh := events.Outgoing{Subject: subjects.Event("service/new"), ID: "new", Data: []byte("x"), ExpectLast: at(0)}
+		if a, b := appendOne(t, log, fresh), appendOne(t, log, fresh); a != b {
+			t.Errorf("first of a subject: sequences %d and %d", a, b)
+		}
+	})
+	t.Run("too large", func(t *testing.T) {
+		for _, size := range []int{300 << 10, 2 << 20} {
+			_, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: "large", Data: make([]byte, size)})
+			if !errors.Is(err, events.ErrRefused) {
+				t.Errorf("%d bytes: %v", size, err)
+			}
+		}
+	})
+	t.Run("subject that would end the connection", func(t *testing.T) {
+		_, err := log.Append(t.Context(), events.Outgoing{Subject: key + strings.Repeat("a", 5000), ID: "long", Data: []byte("x")})
+		if !errors.Is(err, events.ErrRefused) || !log.Connected() {
+			t.Errorf("append: %v, connected: %v", err, log.Connected())
+		}
+	})
+	t.Run("ended context", func(t *testing.T) {
+		ctx, cancel := context.WithCancel(t.Context())
+		cancel()
+		_, err := log.Append(ctx, events.Outgoing{Subject: key, ID: "late", Data: []byte("x")})
+		if !errors.Is(err, events.ErrUnavailable) || !errors.Is(err, context.Canceled) {
+			t.Errorf("append: %v", err)
+		}
+	})
+}
+
+func TestAppendToAFullStream(t *testing.T) {
+	log := startServer(t).logWith(t, stream.Config{Subjects: subjects, MaxBytes: 1 << 20})
+	open(t, log)
+	data := make([]byte, 200<<10)
+	_, _ = rand.Read(data)
+	var stored uint64
+	for i := range 20 {
+		_, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: fmt.Sprint(i), Data: data})
+		if err == nil {
+			stored++
+			continue
+		}
+		if !errors.Is(err, events.ErrRefused) || !strings.Contains(err.Error(), "maximum bytes") {
+			t.Fatalf("append to a full stream: %v", err)
+		}
+		if info := open(t, log); info.First != 1 || info.Last != stored || stored == 0 {
+			t.Errorf("log %+v, %d were stored", info, stored)
+		}
+		return
+	}
+	t.Error("the stream never got full")
+}
+
+func TestAppendWithoutServer(t *testing.T) {
+	conn, err := stream.Connect(stream.ConnConfig{URL: "nats://127.0.0.1:1", Name: "test", Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatalf("connect to an absent server: %v", err)
+	}
+	defer conn.Close()
+	log := newLog(t, conn, stream.Config{Subjects: subjects})
+	began := time.Now()
+	if _, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: "x", Data: []byte("x")}); !errors.Is(err, events.ErrUnavailable) {
+		t.Errorf("append: %v", err)
+	}
+	if _, err := log.Open(t.Context()); !errors.Is(err, events.ErrUnavailable) {
+		t.Errorf("open: %v", err)
+	}
+	if err := log.Follow(t.Context(), 1, func(events.Message) error { return nil }); !errors.Is(err, events.ErrUnavailable) {
+		t.Errorf("follow: %v", err)
+	}
+	if took := time.Since(began); took > time.Second {
+		t.Errorf("it took %v to say so", took)
+	}
+}
+
+func TestAppendWithoutStream(t *testing.T) {
+	log := startServer(t).log(t)
+	if _, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: "x", Data: []byte("x")}); !errors.Is(err, events.ErrUnavailable) {
+		t.Errorf("append: %v", err)
+	}
+}
+
+func TestAppendUnanswered(t *testing.T) {
+	t.Run("outcome unknown, and stored once", func(t *testing.T) {
+		t.Parallel()
+		s := startServer(t)
+		p := startSilence(t, s.Addr().String())
+		log := newLog(t, connect(t, p.url), stream.Config{Subjects: subjects, MaxBytes: 16 << 20})
+		open(t, log)
+		p.set(true)
+		ctx, cancel := context.WithTimeout(t.Context(), 2500*time.Millisecond)
+		defer cancel()
+		_, err := log.Append(ctx, events.Outgoing{Subject: key, ID: "x", Data: []byte("x")})
+		if !errors.Is(err, events.ErrUnknownOutcome) || errors.Is(err, events.ErrUnavailable) {
+			t.Errorf("append: %v", err)
+		}
+		if info := open(t, s.log(t)); info.Last != 1 {
+			t.Errorf("last %d, want 1", info.Last)
+		}
+	})
+	for name, expect := range map[string]*uint64{"plain": nil, "with expectation": at(0)} {
+		t.Run("a later attempt settles it, "+name, func(t *testing.T) {
+			t.Parallel()
+			s := startServer(t)
+			p := startSilence(t, s.Addr().String())
+			log := newLog(t, connect(t, p.url), stream.Config{Subjects: subjects, MaxBytes: 16 << 20})
+			open(t, log)
+			direct := s.log(t)
+			p.set(true)
+			var wg sync.WaitGroup
+			wg.Go(func() {
+				eventually(t, "stored behind the silence", func() bool { return open(t, direct).Last == 1 })
+				<-time.After(1200 * time.Millisecond) // past the first attempt
+				p.set(false)
+			})
+			seq, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: "x", Data: []byte("x"), ExpectLast: expect})
+			wg.Wait()
+			if err != nil || seq != 1 || open(t, direct).Last != 1 {
+				t.Errorf("append: %d, %v; want 1", seq, err)
+			}
+		})
+	}
+	t.Run("a lost connection after that does not make it unavailable", func(t *testing.T) {
+		t.Parallel()
+		s := startServer(t)
+		p := startSilence(t, s.Addr().String())
+		log := newLog(t, connect(t, p.url), stream.Config{Subjects: subjects, MaxBytes: 16 << 20})
+		open(t, log)
+		direct := s.log(t)
+		p.set(true)
+		var wg sync.WaitGroup
+		wg.Go(func() {
+			eventually(t, "stored behind the silence", func() bool { return open(t, direct).Last == 1 })
+			s.stop()
+		})
+		_, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: "x", Data: []byte("x")})
+		wg.Wait()
+		if !errors.Is(err, events.ErrUnknownOutcome) || errors.Is(err, events.ErrUnavailable) {
+			t.Errorf("append: %v", err)
+		}
+	})
+}
+
+// What was acknowledged is there after a restart; what was said to be not stored is not.
+func TestAppendTellsTheTruthAcrossARestart(t *testing.T) {
+	s := startServer(t)
+	log := s.log(t)
+	open(t, log)
+	const writers, each = 8, 60
+	results := make([][]error, writers)
+	var wg sync.WaitGroup
+	for w := range writers {
+		results[w] = make([]error, each)
+		wg.Go(func() {
+			for i := range each {
+				_, results[w][i] = log.Append(context.Background(), events.Outgoing{Subject: key, ID: fmt.Sprintf("%d-%d", w, i), Data: fmt.Appendf(nil, "%d-%d", w, i)})
+				if results[w][i] != nil {
+					pauseUntil(log.Changed())
+				}
+			}
+		})
+	}
+	eventually(t, "some are stored", func() bool { i, err := log.Info(t.Context()); return err == nil && i.Last > 100 })
+	s.stop()
+	s.start(t)
+	wg.Wait()
+
+	eventually(t, "connected again", log.Connected)
+	stored := map[string]int{}
+	if err := log.Read(t.Context(), stream.Query{}, func(m events.Message) error { stored[string(m.Data)]++; return nil }); err != nil {
+		t.Fatal(err)
+	}
+	for w := range writers {
+		for i, err := range results[w] {
+			n := stored[fmt.Sprintf("%d-%d", w, i)]
+			switch {
+			case err == nil && n != 1, errors.Is(err, events.ErrUnavailable) && n != 0, n > 1:
+				t.Errorf("message %d-%d is stored %d times, append said %v", w, i, n, err)
+			case err != nil && !errors.Is(err, events.ErrUnavailable) && !errors.Is(err, events.ErrUnknownOutcome):
+				t.Errorf("message %d-%d: %v", w, i, err)
+			}
+		}
+	}
+}
+
+func pauseUntil(changed <-chan struct{}) {
+	select {
+	case <-changed:
+	case <-time.After(50 * time.Millisecond):
+	}
+}
+
+func TestConnectRefuses(t *testing.T) {
+	for name, c := range map[string]struct {
+		cfg  stream.ConnConfig
+		says string
+	}{
+		"no address":      {stream.ConnConfig{}, "no address"},
+		"unknown scheme":  {stream.ConnConfig{URL: "nats://a, http://user:hunter2@b"}, "address 2"},
+		"no host":         {stream.ConnConfig{URL: "nats://:hunter2@"}, "names no host"},
+		"bad escape":      {stream.ConnConfig{URL: "nats://user:hunter2%zz@b"}, "host:port"},
+		"two identities":  {stream.ConnConfig{URL: "a", Auth: stream.Auth{Token: "hunter2", CredsFile: "x"}}, "more than one"},
+		"absent creds":    {stream.ConnConfig{URL: "a", Auth: stream.Auth{CredsFile: "/no/creds"}}, "/no/creds"},
+		"absent token":    {stream.ConnConfig{URL: "a", Auth: stream.Auth{TokenFile: "/no/token"}}, "/no/token"},
+		"absent seed":     {stream.ConnConfig{URL: "a", Auth: stream.Auth{NKeySeedFile: "/no/seed"}}, "/no/seed"},
+		"absent CA":       {stream.ConnConfig{URL: "a", Auth: stream.Auth{CAFile: "/no/ca"}}, "/no/ca"},
+		"half a key pair": {stream.ConnConfig{URL: "a", Auth: stream.Auth{CertFile: "/no/cert"}}, "both"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			conn, err := stream.Connect(c.cfg)
+			if err == nil {
+				_ = conn.Close()
+				t.Fatal("connected")
+			}
+			if !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
+				t.Errorf("error %q, want it to say %q and no password", err, c.says)
+			}
+		})
+	}
+}
+
+func TestWrongTokenIsTriedAgain(t *testing.T) {
+	s := startServer(t)
+	s.stop()
+	s.opts.Authorization = "right"
+	s.start(t)
+	conn, err := stream.Connect(stream.ConnConfig{URL: s.ClientURL(), Name: "test", Auth: stream.Auth{Token: "wrong"}, Logger: zerolog.Nop()})
+	if err != nil {
+		t.Fatalf("connect: %v", err)
+	}
+	defer conn.Close()
+	changed := conn.Changed()
+	opts := s.opts.Clone()
+	opts.Authorization = "wrong"
+	if err := s.ReloadOptions(opts); err != nil {
+		t.Fatal(err)
+	}
+	<-changed
+	eventually(t, "connected with the token that became right", conn.Connected)
+	if conn.NATS().Status() != nats.CONNECTED {
+		t.Error("the reading connection is not up")
+	}
+}
