@@ -68,7 +68,7 @@ func (h *Heartbeats) Run(ctx context.Context, own func() events.Status, handle f
 		if err != nil {
 			return fmt.Errorf("subscribe to %s: %w", subject, err)
 		}
-		defer sub.Unsubscribe() //nolint:errcheck // the connection may be gone already
+		defer sub.Unsubscribe() // fails only if the connection is gone already
 	}
 	connected := h.nc.StatusChanged(nats.CONNECTED)
 	defer h.nc.RemoveStatusListener(connected)
