@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"strings"
 
 	"sluice/crdt/service"
 	"sluice/events/api"
@@ -40,11 +41,22 @@ func exitCode(err error) int {
 	return exitFailed
 }
 
-// printError shows each problem of an input on its own line.
+// printError shows each problem of an input on its own line, and nothing that could drive
+// the terminal.
 func printError(w io.Writer, err error) {
 	var p *api.Problem
-	if !errors.As(err, &p) || len(p.Errors) < 2 {
-		fmt.Fprintf(w, "sluice: %v\n", err)
+	switch {
+	case errors.Is(err, api.ErrUnreachable):
+		fmt.Fprintf(w, "sluice: %s; name another replica with --api (SLUICE_API)\n", printable(err.Error()))
+		return
+	case !errors.As(err, &p) || len(p.Errors) < 2:
+		// The problems of a configuration are one per line.
+		for i, line := range strings.Split(err.Error(), "\n") {
+			if i == 0 {
+				line = "sluice: " + line
+			}
+			fmt.Fprintln(w, printable(line))
+		}
 		return
 	}
 	fmt.Fprintln(w, "sluice: the definition is refused, nothing was changed:")
@@ -53,6 +65,6 @@ func printError(w io.Writer, err error) {
 		if e.Remedy != "" {
 			line += "; " + e.Remedy
 		}
-		fmt.Fprintln(w, "  "+line)
+		fmt.Fprintln(w, "  "+printable(line))
 	}
 }

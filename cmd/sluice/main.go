@@ -11,6 +11,6 @@ import (
 var version string
 
 func main() {
-	p := newProgram(version, os.Environ(), os.Stdin, os.Stdout, os.Stderr)
-	os.Exit(execute(context.Background(), p, os.Args[1:]))
+	p := program{version: buildVersion(version), environ: os.Environ(), in: os.Stdin, out: os.Stdout, err: os.Stderr}
+	os.Exit(execute(context.Background(), &p, os.Args[1:]))
 }

@@ -25,10 +25,6 @@ type program struct {
 	api, tokenFile, output string
 }
 
-func newProgram(version string, environ []string, in io.Reader, out, err io.Writer) *program {
-	return &program{version: buildVersion(version), environ: environ, in: in, out: out, err: err}
-}
-
 // getenv is the value of a variable; of one that is set twice, the last.
 func (p *program) getenv(name string) string {
 	value := ""

@@ -116,8 +116,16 @@ type condition struct {
 	absent bool
 }
 
+// terms are what goes with a change: who wants it, where it has to be live, and what must
+// hold before.
+type terms struct {
+	who  caller
+	wait waiting
+	cond condition
+}
+
 // put takes a parsed definition all the way: checks, protection, the log, the proof.
-func (s *Server) put(ctx context.Context, c caller, svc *service.Service, w waiting, cond condition) (Receipt, error) {
+func (s *Server) put(ctx context.Context, svc *service.Service, t terms) (Receipt, error) {
 	if err := svc.Validate(s.cfg.Limits); err != nil {
 		return Receipt{}, err
 	}
@@ -138,20 +146,20 @@ func (s *Server) put(ctx context.Context, c caller, svc *service.Service, w wait
 			return Receipt{}, fmt.Errorf("check %s: %w", svc.Name, err)
 		}
 	}
-	return s.write(ctx, w, events.Change{
+	return s.write(ctx, t.wait, events.Change{
 		Key: key, Value: value, Equal: service.EqualEncoded,
-		Actor: c.actor, Origin: c.origin, TraceParent: c.trace,
-		IfMatch: cond.stamp, IfAbsent: cond.absent,
+		Actor: t.who.actor, Origin: t.who.origin, TraceParent: t.who.trace,
+		IfMatch: t.cond.stamp, IfAbsent: t.cond.absent,
 	})
 }
 
-func (s *Server) remove(ctx context.Context, c caller, name string, w waiting, cond condition) (Receipt, error) {
+func (s *Server) remove(ctx context.Context, name string, t terms) (Receipt, error) {
 	if err := service.CheckName(name); err != nil {
 		return Receipt{}, err
 	}
-	return s.write(ctx, w, events.Change{
+	return s.write(ctx, t.wait, events.Change{
 		Key: service.Key(name), Delete: true,
-		Actor: c.actor, Origin: c.origin, TraceParent: c.trace, IfMatch: cond.stamp,
+		Actor: t.who.actor, Origin: t.who.origin, TraceParent: t.who.trace, IfMatch: t.cond.stamp,
 	})
 }
 

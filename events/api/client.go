@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"mime"
@@ -20,6 +21,9 @@ import (
 
 const maxLine = 4 << 20 // bytes of one line of an answer: a definition and then some
 
+// ErrUnreachable marks errors of a Client that got no answer at all.
+var ErrUnreachable = errors.New("no replica answers")
+
 // ClientConfig says whom a Client calls.
 type ClientConfig struct {
 	// Base is the API's URL, for example http://127.0.0.1:8080.
@@ -33,7 +37,7 @@ type ClientConfig struct {
 }
 
 // Client calls the API of one replica. Errors of its methods are *Problem when the API
-// answered with one, and service.Errors for a name that no service can have. Safe for concurrent use.
+// answered with one, ErrUnreachable when none came, and service.Errors for a name that no service can have. Safe for concurrent use.
 type Client struct {
 	base   *url.URL
 	token  string
@@ -228,7 +232,7 @@ func (c *Client) do(ctx context.Context, in call, accept string) (*http.Response
 	}
 	res, err := c.http.Do(req)
 	if err != nil {
-		return nil, fmt.Errorf("call the API: %w", err)
+		return nil, fmt.Errorf("%w: %w", ErrUnreachable, err)
 	}
 	if res.StatusCode/100 != 2 {
 		defer res.Body.Close()

@@ -85,9 +85,9 @@ func (s *Server) reconfigure(w http.ResponseWriter, r *http.Request, c caller) e
 		return writeJSON(w, http.StatusOK, answer)
 	}
 	if req.Remove {
-		_, err = s.remove(r.Context(), c, svc.Name, wait, condition{})
+		_, err = s.remove(r.Context(), svc.Name, terms{who: c, wait: wait})
 	} else {
-		_, err = s.put(r.Context(), c, svc, wait, condition{})
+		_, err = s.put(r.Context(), svc, terms{who: c, wait: wait})
 	}
 	if err != nil {
 		return err
@@ -125,7 +125,7 @@ func (s *Server) removeDFP(w http.ResponseWriter, r *http.Request, c caller) err
 	if err != nil {
 		return err
 	}
-	if _, err := s.remove(r.Context(), c, name, wait, condition{}); err != nil {
+	if _, err := s.remove(r.Context(), name, terms{who: c, wait: wait}); err != nil {
 		return err
 	}
 	answer := newDFPResponse(&service.Service{Name: name})

@@ -141,7 +141,11 @@ func (o *eventWriter) line(rec events.Record) error {
 	if err != nil {
 		return err
 	}
-	_, err = fmt.Fprintf(o.w, "id: %d\nevent: %s.%s\ndata: %s\n\n", rec.Seq, rec.Kind, rec.Action, data)
+	name := "unreadable"
+	if rec.Kind != "" {
+		name = rec.Kind + "." + rec.Action
+	}
+	_, err = fmt.Fprintf(o.w, "id: %d\nevent: %s\ndata: %s\n\n", rec.Seq, name, data)
 	return err
 }
 

@@ -95,7 +95,7 @@ func TestFollowingEvents(t *testing.T) {
 }
 
 func TestFollowingEndsWithTheServer(t *testing.T) {
-	base, stop := run(t, apitest.New())
+	base, stop := run(t, config(apitest.New()))
 	client, err := api.NewClient(api.ClientConfig{Base: base})
 	if err != nil {
 		t.Fatal(err)

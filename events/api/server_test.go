@@ -16,9 +16,9 @@ import (
 )
 
 // run starts a whole server and returns its URL and what stops it.
-func run(t testing.TB, b *apitest.Backend) (base string, stop func() error) {
+func run(t testing.TB, cfg api.Config) (base string, stop func() error) {
 	t.Helper()
-	s, err := api.NewServer(config(b))
+	s, err := api.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -93,7 +93,7 @@ func TestHealthAndReadiness(t *testing.T) {
 	check := func(when string, health, ready int) {
 		t.Helper()
 		for path, want := range map[string]int{"/healthz": health, "/readyz": ready, dfp + "successfulinitreload": ready, dfp + "ping": 200} {
-			if got := send(s.Handler(), remote, http.MethodGet, path, nil); got.Code != want {
+			if got := send(s.Handler(), remote, "GET "+path, nil); got.Code != want {
 				t.Errorf("%s: %s: %d, want %d", when, path, got.Code, want)
 			}
 		}
@@ -110,7 +110,7 @@ func TestHealthAndReadiness(t *testing.T) {
 }
 
 func TestHugeQueriesAreAnswered(t *testing.T) {
-	base, _ := run(t, apitest.New())
+	base, _ := run(t, config(apitest.New()))
 	for _, size := range []int{300 << 10, 1 << 20} {
 		got := get(t, base+dfp+"reconfigure?"+goodQ+"&userDef="+strings.Repeat("x", size))
 		if got.status != http.StatusRequestURITooLong {

@@ -3,6 +3,7 @@ package api
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
 	"mime"
 	"net/http"
@@ -60,10 +61,11 @@ func (s *Server) getService(w http.ResponseWriter, r *http.Request, _ caller) er
 	if err := refuseAt(r); err != nil {
 		return err
 	}
-	e, _ := s.cfg.Replica.Entry(service.Key(r.PathValue("name")))
+	name := r.PathValue("name")
+	e, _ := s.cfg.Replica.Entry(service.Key(name))
 	item, ok := itemOf(e)
 	if !ok {
-		return newProblem(http.StatusNotFound, "no service has this name; GET /v1/services lists them")
+		return newProblem(http.StatusNotFound, fmt.Sprintf("there is no service %q", shorten(name)))
 	}
 	etag := `"` + item.Stamp + `"`
 	w.Header().Set("ETag", etag)
@@ -83,7 +85,7 @@ func refuseAt(r *http.Request) error {
 }
 
 func (s *Server) putService(w http.ResponseWriter, r *http.Request, c caller) error {
-	wait, cond, err := nativeOptions(r)
+	t, err := nativeTerms(r, c)
 	if err != nil {
 		return err
 	}
@@ -103,9 +105,9 @@ func (s *Server) putService(w http.ResponseWriter, r *http.Request, c caller) er
 		return badParam("proxyInstanceName", "is that of another proxy instance", "send it to that instance, or name this one: "+s.cfg.Instance)
 	}
 	if req.Remove {
-		return s.answerRemoval(w, r, c, name, wait, cond)
+		return s.answerRemoval(w, r, name, t)
 	}
-	receipt, err := s.put(r.Context(), c, &req.Service, wait, cond)
+	receipt, err := s.put(r.Context(), &req.Service, t)
 	if err != nil {
 		return err
 	}
@@ -157,33 +159,33 @@ func asBadBody(err error) error {
 }
 
 func (s *Server) deleteService(w http.ResponseWriter, r *http.Request, c caller) error {
-	wait, cond, err := nativeOptions(r)
+	t, err := nativeTerms(r, c)
 	if err != nil {
 		return err
 	}
-	return s.answerRemoval(w, r, c, r.PathValue("name"), wait, cond)
+	return s.answerRemoval(w, r, r.PathValue("name"), t)
 }
 
-func (s *Server) answerRemoval(w http.ResponseWriter, r *http.Request, c caller, name string, wait waiting, cond condition) error {
-	receipt, err := s.remove(r.Context(), c, name, wait, cond)
+func (s *Server) answerRemoval(w http.ResponseWriter, r *http.Request, name string, t terms) error {
+	receipt, err := s.remove(r.Context(), name, t)
 	if err != nil {
 		return err
 	}
 	return writeJSON(w, receipt.status(), Changed{Receipt: receipt})
 }
 
-// nativeOptions reads what goes with a change; it does not wait unless asked to.
-func nativeOptions(r *http.Request) (waiting, condition, error) {
+// nativeTerms reads what goes with a change; it does not wait unless asked to.
+func nativeTerms(r *http.Request, c caller) (terms, error) {
+	t := terms{who: c}
 	q, err := url.ParseQuery(r.URL.RawQuery)
 	if err != nil {
-		return waiting{}, condition{}, badParam("query", err.Error(), "percent-encode the values")
+		return t, badParam("query", err.Error(), "percent-encode the values")
 	}
-	wait, err := parseWaiting(q, events.WaitNone)
-	if err != nil {
-		return wait, condition{}, err
+	if t.wait, err = parseWaiting(q, events.WaitNone); err != nil {
+		return t, err
 	}
-	cond, err := parseCondition(r.Header)
-	return wait, cond, err
+	t.cond, err = parseCondition(r.Header)
+	return t, err
 }
 
 // parseCondition takes one strong ETag or "*" (RFC 9110, section 13.1), since a service
