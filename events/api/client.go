@@ -37,7 +37,8 @@ type ClientConfig struct {
 }
 
 // Client calls the API of one replica. Errors of its methods are *Problem when the API
-// answered with one, ErrUnreachable when none came, and service.Errors for a name that no service can have. Safe for concurrent use.
+// answered with one, ErrUnreachable when no answer came, and service.Errors for a name that
+// no service can have. Safe for concurrent use.
 type Client struct {
 	base   *url.URL
 	token  string
