@@ -50,7 +50,7 @@ func startConsul(t testing.TB) *consulAgent {
 	}
 	c.KV = kv.KV()
 	eventually(t, 60*time.Second, "Consul has a leader", func() error {
-		return expectStatus(get(t, "http://"+c.addr+"/v1/kv/?keys"), http.StatusNotFound)
+		return expectStatus(get(t, "http://"+c.addr+"/v1/kv/no/such/key"), http.StatusNotFound)
 	})
 	return c
 }

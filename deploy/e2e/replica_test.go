@@ -89,7 +89,7 @@ func (r *replica) ready(within time.Duration) *replica {
 
 func startReplica(t testing.TB, name string, args ...string) *replica {
 	t.Helper()
-	return newReplica(t, name, args...).start().ready(30 * time.Second)
+	return newReplica(t, name, args...).start().ready(60 * time.Second)
 }
 
 func (r *replica) url(path string) string { return "http://" + loopback(r.api) + path }
@@ -163,12 +163,12 @@ func (r *replica) statuses() (map[string]status, error) {
 	if err := expectStatus(a, http.StatusOK); err != nil {
 		return nil, err
 	}
-	var list []status
+	var list struct{ Replicas []status }
 	if err := json.Unmarshal([]byte(a.Body), &list); err != nil {
 		return nil, fmt.Errorf("decode %v: %w", a, err)
 	}
 	byName := map[string]status{}
-	for _, s := range list {
+	for _, s := range list.Replicas {
 		byName[s.Name] = s
 	}
 	return byName, nil
