@@ -3,6 +3,7 @@ package api_test
 import (
 	"encoding/json"
 	"net/http"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
@@ -194,4 +195,22 @@ func TestReadRoutes(t *testing.T) {
 	if got := call(t, http.MethodPost, base+"/v1/services", ""); got.status != 405 || got.header.Get("Allow") != "GET, HEAD, OPTIONS" {
 		t.Errorf("POST: %d, Allow %q", got.status, got.header.Get("Allow"))
 	}
+}
+
+// FuzzPut: whatever the body, the answer is the caller's fault or a stored definition.
+func FuzzPut(f *testing.F) {
+	f.Add(definition)
+	f.Add(`{"users":[{"name":"a","secret":"kept"}],"serviceCert":{"secret":"kept"}}`)
+	f.Add(`{"users":[null,1,{"secret":"kept"}],"serviceCert":"x"}`)
+	f.Add(`{"users":{"secret":"kept"},"destinations":[{"port":1e99}]}`)
+	h := handler(f, apitest.New(), func(c *api.Config) { c.Key = clusterKey(f) })
+	f.Fuzz(func(t *testing.T, body string) {
+		req := httptest.NewRequest(http.MethodPut, "/v1/services/go-demo", strings.NewReader(body))
+		req.RemoteAddr, req.Host = local.addr, local.host
+		rec := httptest.NewRecorder()
+		h.ServeHTTP(rec, req)
+		if rec.Code >= 500 || !json.Valid(rec.Body.Bytes()) {
+			t.Errorf("%q: %d %s", body, rec.Code, rec.Body)
+		}
+	})
 }
