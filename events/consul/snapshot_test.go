@@ -65,7 +65,7 @@ func TestSnapshot(t *testing.T) {
 		t.Fatalf("load from an empty store: %v", err)
 	}
 
-	first := snapshot(cfg.Namespace, 5, 2000)
+	first := snapshot(cfg.Namespace, 5, 800)
 	save(t, s, first)
 	got := load(t, s)
 	if got.State.StreamID != streamID || got.State.Seq() != 5 || got.State.Map.Digest() != first.State.Map.Digest() || got.Namespace != cfg.Namespace {
@@ -134,7 +134,7 @@ func manifestKey(cfg consul.Config) string { return "sluice/" + cfg.Namespace + 
 func TestDamagedSnapshotIsRefusedByName(t *testing.T) {
 	cfg := config(t)
 	s := newStore(t, cfg)
-	save(t, s, snapshot(cfg.Namespace, 1, 1500))
+	save(t, s, snapshot(cfg.Namespace, 1, 800))
 	good := list(t, "sluice/"+cfg.Namespace+"/")
 	var chunk string
 	for name := range chunks(t, cfg) {
@@ -207,13 +207,13 @@ func TestDamagedSnapshotIsRefusedByName(t *testing.T) {
 // A reader always finds one whole snapshot, never an older one than before, while several write.
 func TestLoadWhileOthersSave(t *testing.T) {
 	cfg := config(t)
-	save(t, newStore(t, cfg), snapshot(cfg.Namespace, 1, 600))
+	save(t, newStore(t, cfg), snapshot(cfg.Namespace, 1, 300))
 	var writers sync.WaitGroup
 	for w := range 2 {
 		s := newStore(t, cfg)
 		writers.Go(func() {
 			for seq := uint64(2); seq <= 20; seq++ {
-				if err := s.Save(context.Background(), snapshot(cfg.Namespace, seq*2+uint64(w), 600)); err != nil {
+				if err := s.Save(context.Background(), snapshot(cfg.Namespace, seq*2+uint64(w), 300)); err != nil {
 					t.Errorf("save: %v", err)
 				}
 			}

@@ -171,7 +171,7 @@ func TestFollowEndsWhen(t *testing.T) {
 			f := startFollow(t, log, 1)
 			f.want(t, 1, 10)
 			c.do(t, s, p)
-			if err := f.ended(t, 8*time.Second); !errors.Is(err, c.want) {
+			if err := f.ended(t, patience); !errors.Is(err, c.want) {
 				t.Errorf("end: %v, want %v", err, c.want)
 			}
 		})

@@ -22,7 +22,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 var subjects = events.Subjects{Namespace: "edge-1"}
 
 // patience bounds every wait of the tests.
-const patience = 15 * time.Second
+const patience = 30 * time.Second
 
 // testServer is a real NATS server that can be stopped and started again on its store.
 type testServer struct {
@@ -159,4 +159,14 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
+}
+
+func freePort(tb testing.TB) int {
+	tb.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
 }
