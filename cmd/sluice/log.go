@@ -65,20 +65,25 @@ func (p *program) log(ctx context.Context, query events.Query, since time.Time) 
 	if err != nil {
 		return err
 	}
-	show := logLine
-	if p.output == outputJSON {
-		show = logJSON
-	} else {
-		fmt.Fprintf(p.out, logFormat, "SEQ", "TIME", "ACTOR", "ORIGIN", "KIND", "KEY", "RESULT")
+	show, headed := logJSON, true
+	if p.output == outputText {
+		show, headed = logLine, false
 	}
 	err = client.Events(ctx, query, func(r events.Record) error {
 		if r.Time.Before(since) {
 			return nil
 		}
+		if !headed {
+			headed = true
+			fmt.Fprintf(p.out, logFormat, "SEQ", "TIME", "ACTOR", "ORIGIN", "KIND", "KEY", "RESULT")
+		}
 		return show(p.out, r)
 	})
-	if query.Follow && errors.Is(ctx.Err(), context.Canceled) {
+	switch {
+	case query.Follow && errors.Is(ctx.Err(), context.Canceled):
 		return nil // Ctrl-C is how following ends
+	case query.Follow && err == nil:
+		return errors.New("the replica ended the stream, it is stopping: follow another (--api), or this one again")
 	}
 	return err
 }
@@ -91,8 +96,12 @@ func logLine(w io.Writer, r events.Record) error {
 	if r.Reason != "" {
 		result += ": " + r.Reason
 	}
+	kind := r.Kind
+	if r.Action != "" {
+		kind += "." + r.Action
+	}
 	_, err := fmt.Fprintf(w, logFormat, strconv.FormatUint(r.Seq, 10), r.Time.Local().Format(time.DateTime),
-		dash(r.Actor), dash(r.Origin), printable(r.Kind+"."+r.Action), printable(r.Key), dash(result))
+		dash(r.Actor), dash(r.Origin), dash(kind), dash(r.Key), dash(result))
 	return err
 }
 

@@ -115,8 +115,10 @@ func problemOf(err error) *Problem {
 		return badParam(param, "HAProxy refuses it: "+reason, "correct it and send it again; nothing was changed")
 	case errors.Is(err, service.ErrTooLarge):
 		return badParam("body", err.Error(), "split the service or shorten its lists")
-	case errors.Is(err, context.Canceled):
-		return newProblem(http.StatusServiceUnavailable, "the request was cancelled")
+	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		p := newProblem(http.StatusServiceUnavailable, "nothing was changed, it took too long: "+err.Error())
+		p.retryAfter = 5
+		return p
 	}
 	for _, c := range causes() {
 		if errors.Is(err, c.err) {

@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	stdlog "log"
 	"net"
 	"net/http"
 	"sync/atomic"
@@ -172,6 +173,7 @@ func (s *Server) Run(ctx context.Context) error {
 		WriteTimeout:      maxWait + slack,
 		IdleTimeout:       2 * time.Minute,
 		MaxHeaderBytes:    maxHeader,
+		ErrorLog:          stdlog.New(s.log, "", 0),
 	}
 	srv.RegisterOnShutdown(func() { close(s.stopping) })
 	done := make(chan error, 1)
