@@ -187,7 +187,7 @@ func (s *Server) await(ctx context.Context, w waiting, r Receipt, key string) (R
 	defer cancel()
 	res, err := s.cfg.Waiter.Wait(ctx, events.Wait{Scope: w.scope, StreamID: r.StreamID, Seq: r.Seq, Key: key})
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
-		p := problemOf(err)
+		p := newProblem(http.StatusGatewayTimeout, fmt.Sprintf("the change is durable at sequence %d, but waiting for it failed: %v", r.Seq, err))
 		p.Outcome, p.Receipt = OutcomeDurable, &r
 		return r, p
 	}

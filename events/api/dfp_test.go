@@ -118,6 +118,9 @@ func TestErrorsOfAChange(t *testing.T) {
 		{"lost condition", func(b *apitest.Backend) { b.WriteErr = events.ErrPrecondition }, 500, 412, "precondition", nil},
 		{"not live", func(b *apitest.Backend) { b.WaitResult = missing }, 500, 504, "not live in time on two", "durable"},
 		{"quarantined", func(b *apitest.Backend) { b.WaitResult = quarantined }, 500, 504, "two does not serve it: no such file", "durable"},
+		{"waiting fails", func(b *apitest.Backend) { b.WaitErr = context.Canceled }, 500, 504, "durable at sequence 1", "durable"},
+		{"waiting ends without a word", func(b *apitest.Backend) { b.WaitErr = context.DeadlineExceeded }, 500, 504, "not live in time", "durable"},
+		{"HAProxy takes too long", func(b *apitest.Backend) { b.CheckErr = context.DeadlineExceeded }, 503, 503, "nothing was changed", nil},
 		{"HAProxy refuses", func(b *apitest.Backend) { b.CheckErr = refusal }, 400, 400, "unmatched (", nil},
 		{"anything else", func(b *apitest.Backend) { b.CheckErr = errors.New("disk full") }, 500, 500, "disk full", nil},
 	}

@@ -23,6 +23,8 @@ type Backend struct {
 	WriteErr error
 	// WaitResult is what every Wait returns; nil: live at once.
 	WaitResult *events.WaitResult
+	// WaitErr is what every Wait fails with.
+	WaitErr error
 	// CheckErr, ReloadErr and ConfigErr are the proxy's answers.
 	CheckErr, ReloadErr, ConfigErr error
 	// HistoryErr ends Records after what it has delivered.
@@ -135,9 +137,9 @@ func (b *Backend) Wait(_ context.Context, w events.Wait) (events.WaitResult, err
 	defer b.mu.Unlock()
 	b.waits = append(b.waits, w)
 	if b.WaitResult != nil {
-		return *b.WaitResult, nil
+		return *b.WaitResult, b.WaitErr
 	}
-	return events.WaitResult{Live: true}, nil
+	return events.WaitResult{Live: true}, b.WaitErr
 }
 
 // Waits lists what Wait was asked.
