@@ -38,7 +38,7 @@ type Proxy interface {
 	// Reload loads the files as they are, with recreate after rendering them again.
 	Reload(ctx context.Context, recreate bool) error
 	// Check asks HAProxy about one definition alone. An error with a method
-	// Refused() (param, reason string) is the definition's fault.
+	// Refused() (param, reason string) is the definition's fault; param may be empty.
 	Check(ctx context.Context, s service.Service) error
 	// Ready reports whether HAProxy runs and serves a configuration.
 	Ready() bool

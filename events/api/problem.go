@@ -112,6 +112,9 @@ func problemOf(err error) *Problem {
 		return withFields(newProblem(http.StatusBadRequest, err.Error()), err)
 	case errors.As(err, &refused):
 		param, reason := refused.Refused()
+		if param == "" {
+			param = "definition"
+		}
 		return badParam(param, "HAProxy refuses it: "+reason, "correct it and send it again; nothing was changed")
 	case errors.Is(err, service.ErrTooLarge):
 		return badParam("body", err.Error(), "split the service or shorten its lists")
