@@ -146,6 +146,13 @@ func put(tb testing.TB, key, value string) {
 	}
 }
 
+func remove(tb testing.TB, key string) {
+	tb.Helper()
+	if _, err := direct.KV().Delete(key, nil); err != nil {
+		tb.Fatal(err)
+	}
+}
+
 // eventually waits for a condition.
 func eventually(tb testing.TB, what string, ok func() bool) {
 	tb.Helper()

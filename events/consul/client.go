@@ -45,7 +45,7 @@ func newClient(addrs []string, token string) (*client, error) {
 		c.agents = append(c.agents, a)
 	}
 	if len(addrs) == 0 {
-		problems = append(problems, errors.New("Consul: no address is given; set one such as consul:8500"))
+		problems = append(problems, errors.New("consul: no address is given; set one such as consul:8500"))
 	}
 	return c, errors.Join(problems...)
 }
@@ -58,10 +58,10 @@ func newAgent(addr, token string) (agent, error) {
 	}
 	u, err := url.Parse(text)
 	if err != nil || u.Hostname() == "" || (u.Scheme != "http" && u.Scheme != "https") {
-		return agent{}, errors.New("Consul: an address is not host:port, http://host:port or https://host:port")
+		return agent{}, errors.New("consul: an address is not host:port, http://host:port or https://host:port")
 	}
 	if u.User != nil || u.RawQuery != "" || u.Fragment != "" {
-		return agent{}, fmt.Errorf("Consul address %s: only scheme, host, port and path are allowed; give the token in its own setting", u.Host)
+		return agent{}, fmt.Errorf("consul address %s: only scheme, host, port and path are allowed; give the token in its own setting", u.Host)
 	}
 	if u.Port() == "" {
 		u.Host = net.JoinHostPort(u.Hostname(), "8500")
@@ -69,7 +69,7 @@ func newAgent(addr, token string) (agent, error) {
 	shown := u.Scheme + "://" + u.Host + strings.TrimSuffix(u.Path, "/")
 	made, err := api.NewClient(&api.Config{Address: shown, Scheme: u.Scheme, Token: token, HttpClient: newHTTP()})
 	if err != nil {
-		return agent{}, fmt.Errorf("Consul address %s: %w", shown, err)
+		return agent{}, fmt.Errorf("consul address %s: %w", shown, err)
 	}
 	return agent{addr: shown, api: made}, nil
 }

@@ -96,8 +96,17 @@ func TestMirror(t *testing.T) {
 		sync1(t, m, desired)
 		check(t)
 	})
+}
+
+func TestMirrorLeavesOthersAlone(t *testing.T) {
+	cfg := config(t)
+	prefix := cfg.Prefix + "/"
+	m := newStore(t, cfg).Mirror("one")
+	put(t, prefix+"notes", "mine")
+	desired := map[string]string{"a/path": "/a"}
+	sync1(t, m, desired)
+	before := list(t, prefix)
 	t.Run("names that are no fields are not written", func(t *testing.T) {
-		before := list(t, prefix)
 		bad := maps.Clone(desired)
 		bad["a/../../x/path"], bad["x/secret"], bad["notes"] = "x", "x", "x"
 		sync1(t, m, bad)
@@ -109,7 +118,9 @@ func TestMirror(t *testing.T) {
 		other := cfg
 		other.Namespace = cfg.Namespace + "2"
 		sync1(t, newStore(t, other).Mirror("other"), nil)
-		check(t)
+		if diff := cmp.Diff(before, list(t, prefix)); diff != "" {
+			t.Errorf("keys (-before +after):\n%s", diff)
+		}
 	})
 }
 

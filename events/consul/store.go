@@ -49,7 +49,7 @@ func New(cfg Config) (*Store, error) {
 	c, err := newClient(cfg.Addrs, cfg.Token)
 	problems := []error{err, events.Subjects{Namespace: cfg.Namespace}.Validate()}
 	if !prefixPattern.MatchString(cfg.Prefix) || len(cfg.Prefix) > 128 {
-		problems = append(problems, fmt.Errorf("Consul prefix %.60q: want parts of letters, digits, _, . and -, separated by single slashes", cfg.Prefix))
+		problems = append(problems, fmt.Errorf("consul prefix %.60q: want parts of letters, digits, _, . and -, separated by single slashes", cfg.Prefix))
 	}
 	if err := errors.Join(problems...); err != nil {
 		return nil, err

@@ -10,7 +10,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"sluice/events"
@@ -103,11 +102,13 @@ func TestAppendToAFullStream(t *testing.T) {
 }
 
 func TestAppendWithoutServer(t *testing.T) {
-	conn, err := stream.Connect(stream.ConnConfig{URL: "nats://127.0.0.1:1", Name: "test", Logger: zerolog.Nop()})
+	var lines buffer
+	conn, err := stream.Connect(stream.ConnConfig{URL: "nats://127.0.0.1:1", Name: "test", Logger: zerolog.New(&lines)})
 	if err != nil {
 		t.Fatalf("connect to an absent server: %v", err)
 	}
 	defer conn.Close()
+	eventually(t, "the reason is logged", func() bool { return strings.Contains(lines.String(), "refused") })
 	log := newLog(t, conn, stream.Config{Subjects: subjects})
 	began := time.Now()
 	if _, err := log.Append(t.Context(), events.Outgoing{Subject: key, ID: "x", Data: []byte("x")}); !errors.Is(err, events.ErrUnavailable) {
@@ -241,54 +242,20 @@ func pauseUntil(changed <-chan struct{}) {
 	}
 }
 
-func TestConnectRefuses(t *testing.T) {
-	for name, c := range map[string]struct {
-		cfg  stream.ConnConfig
-		says string
-	}{
-		"no address":      {stream.ConnConfig{}, "no address"},
-		"unknown scheme":  {stream.ConnConfig{URL: "nats://a, http://user:hunter2@b"}, "address 2"},
-		"no host":         {stream.ConnConfig{URL: "nats://:hunter2@"}, "names no host"},
-		"bad escape":      {stream.ConnConfig{URL: "nats://user:hunter2%zz@b"}, "host:port"},
-		"two identities":  {stream.ConnConfig{URL: "a", Auth: stream.Auth{Token: "hunter2", CredsFile: "x"}}, "more than one"},
-		"absent creds":    {stream.ConnConfig{URL: "a", Auth: stream.Auth{CredsFile: "/no/creds"}}, "/no/creds"},
-		"absent token":    {stream.ConnConfig{URL: "a", Auth: stream.Auth{TokenFile: "/no/token"}}, "/no/token"},
-		"absent seed":     {stream.ConnConfig{URL: "a", Auth: stream.Auth{NKeySeedFile: "/no/seed"}}, "/no/seed"},
-		"absent CA":       {stream.ConnConfig{URL: "a", Auth: stream.Auth{CAFile: "/no/ca"}}, "/no/ca"},
-		"half a key pair": {stream.ConnConfig{URL: "a", Auth: stream.Auth{CertFile: "/no/cert"}}, "both"},
-	} {
-		t.Run(name, func(t *testing.T) {
-			conn, err := stream.Connect(c.cfg)
-			if err == nil {
-				_ = conn.Close()
-				t.Fatal("connected")
-			}
-			if !strings.Contains(err.Error(), c.says) || strings.Contains(err.Error(), "hunter2") {
-				t.Errorf("error %q, want it to say %q and no password", err, c.says)
-			}
-		})
-	}
+// buffer is a log that is written and read at the same time.
+type buffer struct {
+	mu   sync.Mutex
+	text strings.Builder
 }
 
-func TestWrongTokenIsTriedAgain(t *testing.T) {
-	s := startServer(t)
-	s.stop()
-	s.opts.Authorization = "right"
-	s.start(t)
-	conn, err := stream.Connect(stream.ConnConfig{URL: s.ClientURL(), Name: "test", Auth: stream.Auth{Token: "wrong"}, Logger: zerolog.Nop()})
-	if err != nil {
-		t.Fatalf("connect: %v", err)
-	}
-	defer conn.Close()
-	changed := conn.Changed()
-	opts := s.opts.Clone()
-	opts.Authorization = "wrong"
-	if err := s.ReloadOptions(opts); err != nil {
-		t.Fatal(err)
-	}
-	<-changed
-	eventually(t, "connected with the token that became right", conn.Connected)
-	if conn.NATS().Status() != nats.CONNECTED {
-		t.Error("the reading connection is not up")
-	}
+func (b *buffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.Write(p)
+}
+
+func (b *buffer) String() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.text.String()
 }

@@ -7,6 +7,7 @@ import (
 	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -30,7 +31,9 @@ type ConnConfig struct {
 	InProcess nats.InProcessConnProvider
 	// Name is shown in the server's connection list.
 	Name string
-	Auth Auth
+	// InboxPrefix is where answers arrive, for accounts that restrict it; empty: NATS' default.
+	InboxPrefix string
+	Auth        Auth
 	// Logger gets one line per lost and restored connection.
 	Logger zerolog.Logger
 }
@@ -74,8 +77,7 @@ func Connect(cfg ConnConfig) (*Conn, error) {
 }
 
 func (c *Conn) dial(cfg ConnConfig, suffix string, auth []nats.Option) (*nats.Conn, error) {
-	log := c.log.With().Str("connection", strings.TrimSpace("main"+suffix)).Logger()
-	opts := append([]nats.Option{
+	opts := []nats.Option{
 		nats.Name(cfg.Name + suffix),
 		nats.MaxReconnects(-1),
 		nats.ReconnectWait(reconnectWait),
@@ -88,16 +90,14 @@ func (c *Conn) dial(cfg ConnConfig, suffix string, auth []nats.Option) (*nats.Co
 		// connection for ever.
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
-		nats.ConnectHandler(func(nc *nats.Conn) { c.up(log, nc) }),
-		nats.ReconnectHandler(func(nc *nats.Conn) { c.up(log, nc) }),
-		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { c.down(log, err) }),
-		nats.ErrorHandler(func(_ *nats.Conn, _ *nats.Subscription, err error) {
-			log.Warn().Err(err).Msg("nats reported an error")
-		}),
-		nats.ClosedHandler(func(*nats.Conn) { c.notify(); c.closing.Done() }),
-	}, auth...)
+	}
+	opts = append(opts, c.handlers(c.log.With().Str("connection", strings.TrimSpace("main"+suffix)).Logger())...)
+	opts = append(opts, auth...)
 	if cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
+	}
+	if cfg.InboxPrefix != "" {
+		opts = append(opts, nats.CustomInboxPrefix(cfg.InboxPrefix))
 	}
 	c.closing.Add(1)
 	nc, err := nats.Connect(cfg.URL, opts...)
@@ -108,16 +108,34 @@ func (c *Conn) dial(cfg ConnConfig, suffix string, auth []nats.Option) (*nats.Co
 	return nc, nil
 }
 
-func (c *Conn) up(log zerolog.Logger, nc *nats.Conn) {
-	log.Info().Str("url", nc.ConnectedUrlRedacted()).Msg("connected to nats")
-	c.notify()
-}
-
-func (c *Conn) down(log zerolog.Logger, err error) {
-	if err != nil {
-		log.Warn().Err(err).Msg("lost connection to nats, reconnecting")
+// handlers log each outage once, not each of its attempts, and signal every change.
+func (c *Conn) handlers(log zerolog.Logger) []nats.Option {
+	var told atomic.Bool
+	warn := func(err error) {
+		// "No servers" sums up attempts whose reasons come one by one.
+		if err != nil && !errors.Is(err, nats.ErrNoServers) && told.CompareAndSwap(false, true) {
+			log.Warn().Err(err).Msg("cannot reach nats, trying on")
+		}
 	}
-	c.notify()
+	up := func(nc *nats.Conn) {
+		told.Store(false)
+		log.Info().Str("url", nc.ConnectedUrlRedacted()).Msg("connected to nats")
+		c.notify()
+	}
+	return []nats.Option{
+		nats.ConnectHandler(up),
+		nats.ReconnectHandler(up),
+		nats.DisconnectErrHandler(func(_ *nats.Conn, err error) { warn(err); c.notify() }),
+		nats.ReconnectErrHandler(func(_ *nats.Conn, err error) { warn(err) }),
+		nats.ErrorHandler(func(nc *nats.Conn, _ *nats.Subscription, err error) {
+			if !nc.IsConnected() {
+				warn(err)
+				return
+			}
+			log.Warn().Err(err).Msg("nats reported an error")
+		}),
+		nats.ClosedHandler(func(*nats.Conn) { c.notify(); c.closing.Done() }),
+	}
 }
 
 func (c *Conn) notify() {

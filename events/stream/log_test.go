@@ -125,21 +125,37 @@ func TestOpenRefusesAStreamThatIsNoLog(t *testing.T) {
 	})
 }
 
-func TestReading(t *testing.T) {
-	s := startServer(t)
-	log := s.log(t)
+func TestReadingWithoutStream(t *testing.T) {
+	log := startServer(t).log(t)
 	if _, err := log.Info(t.Context()); !errors.Is(err, events.ErrNoLog) {
 		t.Errorf("info without stream: %v", err)
 	}
 	if _, err := log.Get(t.Context(), 1); !errors.Is(err, events.ErrNoLog) {
 		t.Errorf("get without stream: %v", err)
 	}
-	open(t, log)
-	subject, other := subjects.Event("service/a"), subjects.Event("service/b")
-	for i := 1; i <= 9; i++ {
-		appendOne(t, log, events.Outgoing{Subject: pick(i%3 == 0, other, subject), ID: fmt.Sprint("m", i), Data: fmt.Append(nil, i)})
+	if _, err := log.LastOf(t.Context(), key); !errors.Is(err, events.ErrNoLog) {
+		t.Errorf("last without stream: %v", err)
 	}
+	err := log.Read(t.Context(), stream.Query{}, func(events.Message) error { return nil })
+	if !errors.Is(err, events.ErrNoLog) {
+		t.Errorf("read without stream: %v", err)
+	}
+}
 
+// nine returns a log of the messages 1 to 9, every third one of another subject.
+func nine(tb testing.TB) (log *stream.Log, subject, other string) {
+	tb.Helper()
+	log = startServer(tb).log(tb)
+	open(tb, log)
+	subject, other = subjects.Event("service/a"), subjects.Event("service/b")
+	for i := 1; i <= 9; i++ {
+		appendOne(tb, log, events.Outgoing{Subject: pick(i%3 == 0, other, subject), ID: fmt.Sprint("m", i), Data: fmt.Append(nil, i)})
+	}
+	return log, subject, other
+}
+
+func TestGet(t *testing.T) {
+	log, subject, other := nine(t)
 	t.Run("get returns what a follower sees, to the nanosecond", func(t *testing.T) {
 		m, err := log.Get(t.Context(), 4)
 		if err != nil {
@@ -164,6 +180,10 @@ func TestReading(t *testing.T) {
 			}
 		}
 	})
+}
+
+func TestRead(t *testing.T) {
+	log, subject, other := nine(t)
 	t.Run("read by subject", func(t *testing.T) {
 		for _, c := range []struct {
 			q    stream.Query
