@@ -15,6 +15,9 @@ var (
 	domainPattern  = regexp.MustCompile(`^\*?[A-Za-z0-9_.:\[\]-]{0,253}$`)
 	flagsPattern   = regexp.MustCompile(`^[gi]{0,2}$`)
 	balancePattern = regexp.MustCompile(`^[A-Za-z0-9_.,() -]{0,128}$`)
+	// sectionStart matches the words that end the section they stand in, and preprocessor lines.
+	sectionStart = regexp.MustCompile(`^(\.|(global|defaults|frontend|backend|listen|userlist|peers|mailers|resolvers|program|http-errors|` +
+		`ring|log-forward|cache|fcgi-app|crt-store|traces|log-profile|acme|healthcheck)$)`)
 	conditionStart = regexp.MustCompile(`^(if|unless) `)
 )
 
@@ -63,16 +66,11 @@ func namesFit(s *service.Service) *Refusal {
 	for line := range strings.Lines(s.BackendExtra) {
 		line = strings.TrimRight(line, "\r\n")
 		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if unprintable(line) || slices.Contains(sectionWords, word) || strings.HasPrefix(word, ".") {
+		if unprintable(line) || sectionStart.MatchString(word) {
 			return refusal(s, "backendExtra", "a line holds a control character or starts a section (%.40q)", word)
 		}
 	}
 	return nil
-}
-
-var sectionWords = []string{
-	"global", "defaults", "frontend", "backend", "listen", "userlist", "peers", "mailers", "resolvers", "program",
-	"http-errors", "ring", "log-forward", "cache", "fcgi-app", "crt-store", "traces", "log-profile", "acme", "healthcheck",
 }
 
 func headersFit(s *service.Service) *Refusal {

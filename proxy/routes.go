@@ -17,11 +17,8 @@ type table struct {
 	lines map[string]route
 }
 
-var classNames = [classes]string{"wellknown", "routes", "root"}
-var kindNames = [hostKinds]string{"host", "wild", "any"}
-
 func (t *table) file() string {
-	name := "maps/" + classNames[t.class] + "-" + kindNames[t.kind]
+	name := "maps/" + [classes]string{"wellknown", "routes", "root"}[t.class] + "-" + [hostKinds]string{"host", "wild", "any"}[t.kind]
 	if t.exact {
 		name += "-exact"
 	}

@@ -82,16 +82,30 @@ type Verdict struct{ Text string }
 
 func (v *Verdict) Error() string { return "haproxy refuses the configuration: " + v.Text }
 
+// Checker asks for HAProxy's opinion on a configuration file. A *Verdict is a refusal, any
+// other error means that there is no opinion. Safe for concurrent use.
+type Checker interface {
+	Check(ctx context.Context, file string) error
+}
+
+// Loader starts, reloads and stops HAProxy. Load returns when a worker whose description
+// is "gen-<generation>" answers; after an error the previous worker still serves.
+type Loader interface {
+	Load(ctx context.Context, generation uint64) error
+	Stop(ctx context.Context) error
+}
+
+// Observer tells what runs now; Exited is closed when the running HAProxy next ends.
+type Observer interface {
+	State(ctx context.Context) ProcessState
+	Exited() <-chan struct{}
+}
+
 // Process is the HAProxy that the controller drives.
 type Process interface {
-	// Check asks for HAProxy's opinion on a configuration file. A *Verdict is a refusal,
-	// any other error means that there is no opinion.
-	Check(ctx context.Context, file string) error
-	// Load starts HAProxy or makes it load its configuration file again, and returns when
-	// a worker whose description is "gen-<generation>" answers.
-	Load(ctx context.Context, generation uint64) error
-	// State tells what runs now.
-	State(ctx context.Context) ProcessState
+	Checker
+	Loader
+	Observer
 }
 
 // ProcessState is what runs now.

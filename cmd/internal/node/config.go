@@ -1,0 +1,188 @@
+// Package node is the composition root: it turns a Config into a running replica, all
+// parts wired, started in stages and stopped in reverse.
+package node
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"net"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sluice/events"
+	"sluice/proxy"
+)
+
+// Config is everything a replica is told from outside. DefaultConfig gives the defaults.
+type Config struct {
+	// Name is the shown name of the replica.
+	Name string
+	// Version is the program's.
+	Version string
+	// APIAddr is where the API listens, host:port.
+	APIAddr string
+	// DataDir holds the embedded log, the last good state and a generated cluster key.
+	DataDir string
+	// HAProxy is the program's path; empty: found in PATH.
+	HAProxy string
+	// Namespace prefixes subjects, stream and snapshots.
+	Namespace string
+
+	NATS   NATS
+	Consul Consul
+
+	// ClusterKeyFile holds the key that seals secrets in the log; empty: the secret
+	// sluice_cluster_key, else, on a single node, one that the node makes itself.
+	ClusterKeyFile string
+	// TokensFile holds the access tokens of the API; empty: the secret sluice_tokens, if any.
+	TokensFile  string
+	InsecureAPI bool
+	// AllowRawConfig accepts raw HAProxy text and free conditions in definitions.
+	AllowRawConfig bool
+	// NoBootstrap leaves the start of a new log to the operator.
+	NoBootstrap bool
+
+	// Separator splits lists in queries; DomainAlgo is the default host criterion.
+	Separator, DomainAlgo string
+	// Instance is the proxy's instance name; with FilterInstance services of others are
+	// accepted and not configured.
+	Instance       string
+	FilterInstance bool
+	// LookupHosts refuses definitions whose first host does not resolve.
+	LookupHosts bool
+
+	// Users, as "name:password" joined by commas, protect every service that has none of
+	// its own; UsersPassEncrypted: the passwords are crypt(3) hashes.
+	Users              string
+	UsersPassEncrypted bool
+
+	// Proxy is the environment of HAProxy.
+	Proxy proxy.Options
+
+	// Drain is how long to go on serving, not ready any more, after the signal to stop.
+	Drain time.Duration
+	// Warnings are told once at start.
+	Warnings []string
+	Logger   zerolog.Logger
+}
+
+// NATS says where the log is.
+type NATS struct {
+	// URL is an external NATS; empty: an embedded one that listens on Listen.
+	URL    string
+	Listen string
+	// TokenFile holds the token that clients of the embedded or external server need;
+	// empty: the secret sluice_nats_token, if any.
+	TokenFile, CredsFile, NKeySeedFile string
+	CAFile, CertFile, KeyFile          string
+}
+
+// Embedded reports whether this node runs the log itself.
+func (n NATS) Embedded() bool { return n.URL == "" }
+
+// Consul says where snapshots and the mirror go; no addresses: nowhere.
+type Consul struct {
+	Addrs     []string
+	Prefix    string
+	TokenFile string
+}
+
+// ErrDrain, as the cause that ends Run's context, asks for Config.Drain first.
+var ErrDrain = errors.New("drain before stopping")
+
+// DefaultConfig returns the defaults of the container image.
+func DefaultConfig() Config {
+	host, err := os.Hostname()
+	if err != nil {
+		host = "sluice"
+	}
+	return Config{
+		Name: host, APIAddr: ":8080", DataDir: "/var/lib/sluice", Namespace: "docker-flow",
+		Instance: "docker-flow", Separator: ",",
+		NATS:   NATS{Listen: "127.0.0.1:4222"},
+		Consul: Consul{Prefix: "docker-flow"},
+		Proxy:  proxy.DefaultOptions(),
+		Drain:  5 * time.Second,
+	}
+}
+
+// setting names a value for people: its flag and its variable.
+type setting string
+
+func (s setting) problem(value, problem, remedy string) error {
+	return fmt.Errorf("%s %q %s: %s", s, value, problem, remedy)
+}
+
+// Settings named in problems.
+const (
+	setName      setting = "--name (SLUICE_NAME)"
+	setAPIAddr   setting = "--api-addr (SLUICE_API_ADDR, IP and PORT)"
+	setDataDir   setting = "--data-dir (SLUICE_DATA_DIR)"
+	setCfgDir    setting = "--cfg-dir (SLUICE_CFG_DIR)"
+	setNamespace setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
+	setListen    setting = "--nats-listen (SLUICE_NATS_LISTEN)"
+	setSeparator setting = "SEPARATOR"
+	setKey       setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
+	setTokens    setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
+	setNATSToken setting = "--nats-token-file (SLUICE_NATS_TOKEN_FILE, secret sluice_nats_token)"
+	setConsul    setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
+)
+
+// Validate reports every problem that can be told without starting anything, joined.
+func (c Config) Validate() error {
+	errs := []error{c.Proxy.Validate()}
+	if c.Name == "" || len(c.Name) > 128 || strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
+		errs = append(errs, setName.problem(c.Name, "is not a name", "use 1 to 128 printable characters without blank and slash"))
+	}
+	if err := (events.Subjects{Namespace: c.Namespace}).Validate(); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", setNamespace, err))
+	}
+	if c.Separator == "" {
+		errs = append(errs, setSeparator.problem("", "is empty", "set it to the text that separates list elements, e.g. a comma"))
+	}
+	errs = append(errs, checkAddr(setAPIAddr, c.APIAddr), checkDirectory(c.DataDir, setDataDir), checkDirectory(c.Proxy.CfgDir, setCfgDir))
+	if c.NATS.Embedded() {
+		errs = append(errs, checkAddr(setListen, c.NATS.Listen))
+	}
+	return errors.Join(errs...)
+}
+
+func checkAddr(s setting, addr string) error {
+	if _, _, err := net.SplitHostPort(addr); err != nil {
+		return s.problem(addr, "is not an address", "write host:port, e.g. 127.0.0.1:8080")
+	}
+	return nil
+}
+
+// secret is the path of an explicit file, else of a Swarm secret that exists, else empty.
+func (c Config) secret(file, name string) string {
+	if file != "" {
+		return file
+	}
+	path := filepath.Join(c.Proxy.SecretsDir, name)
+	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+		return path
+	}
+	return ""
+}
+
+const maxSecret = 64 << 10
+
+// readSecret returns the trimmed text of a small file.
+func readSecret(path string, s setting) (string, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return "", s.problem(path, fmt.Sprintf("cannot be read (%v)", err), "name a readable file")
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxSecret+1))
+	if err != nil || len(data) > maxSecret {
+		return "", s.problem(path, "cannot be read or is larger than 64 KiB", "name a small text file")
+	}
+	return strings.TrimSpace(string(data)), nil
+}

@@ -1,0 +1,219 @@
+package node
+
+import (
+	"context"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"net"
+	"path/filepath"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+	"github.com/rs/zerolog"
+
+	"sluice/crdt/hlc"
+	"sluice/crdt/seal"
+	"sluice/crdt/service"
+	"sluice/events"
+	"sluice/events/api"
+	"sluice/events/gossip"
+	"sluice/events/stream"
+	"sluice/proxy"
+)
+
+// Node is a replica with all its parts. Create it with Open, then call Run once.
+type Node struct {
+	cfg      Config
+	subjects events.Subjects
+	metrics  *prometheus.Registry
+	key      *seal.Key
+
+	conn       *stream.Conn
+	log        *stream.Log
+	replica    *events.Replica
+	controller *proxy.Controller
+	status     *status
+	api        *api.Server
+	mirror     *mirror // nil without Consul
+
+	closers []func() error // in the order of opening
+}
+
+// Open checks everything that can be checked, binds the API's port and starts the
+// embedded log. Its errors tell an operator what to do; all configuration problems come
+// at once. After an error nothing is left running.
+func Open(ctx context.Context, cfg Config) (*Node, error) {
+	n := &Node{cfg: cfg, subjects: events.Subjects{Namespace: cfg.Namespace}, metrics: prometheus.NewRegistry()}
+	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
+	if err := n.open(ctx); err != nil {
+		return nil, errors.Join(err, n.close())
+	}
+	return n, nil
+}
+
+func (n *Node) open(ctx context.Context) error {
+	if err := n.cfg.Validate(); err != nil {
+		return err
+	}
+	var err error
+	if n.key, err = clusterKey(n.cfg); err != nil {
+		return err
+	}
+	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openProxy, n.openStatus, n.openAPI} {
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// onClose adds what Run's end, or a failing Open, has to undo.
+func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
+
+func (n *Node) close() error {
+	var errs []error
+	for i := len(n.closers) - 1; i >= 0; i-- {
+		errs = append(errs, n.closers[i]())
+	}
+	n.closers = nil
+	return errors.Join(errs...)
+}
+
+// openReplica wires the state: the log below it, the snapshots beside it.
+func (n *Node) openReplica(context.Context) error {
+	node, err := hlc.NewNode(rand.Reader)
+	if err != nil {
+		return fmt.Errorf("make the node's identity: %w", err)
+	}
+	snapshots := []events.Snapshots{diskSnapshots{filepath.Join(n.cfg.DataDir, "state.snapshot")}}
+	if len(n.cfg.Consul.Addrs) > 0 {
+		store, err := n.openConsul()
+		if err != nil {
+			return err
+		}
+		snapshots = append(snapshots, store)
+	}
+	roster := events.NewRoster(fmt.Sprintf("%016x", node), time.Now)
+	n.status = &status{roster: roster, log: n.component("status")}
+	n.replica, err = events.NewReplica(events.ReplicaConfig{
+		Subjects: n.subjects, Name: n.cfg.Name, Node: node, Log: n.log, Snapshots: snapshots,
+		PeerHasState: roster.HasState, Bootstrap: n.bootstrap(),
+		Logger: n.component("replica"), Registerer: n.metrics,
+	})
+	if err != nil {
+		return err
+	}
+	n.status.replica = n.replica
+	n.status.fixed = events.Status{Node: fmt.Sprintf("%016x", node), Name: n.cfg.Name, Version: n.cfg.Version}
+	return nil
+}
+
+// bootstrap: an embedded log has no other replicas to ask or to race with.
+func (n *Node) bootstrap() events.Bootstrap {
+	if n.cfg.NATS.Embedded() {
+		return events.Bootstrap{Forbid: n.cfg.NoBootstrap}
+	}
+	return events.Bootstrap{Forbid: n.cfg.NoBootstrap, PeerWait: 10 * time.Second, Jitter: 10 * time.Second}
+}
+
+func (n *Node) openStatus(context.Context) error {
+	beats, err := gossip.New(n.conn.NATS(), n.subjects, n.component("gossip"))
+	if err != nil {
+		return err
+	}
+	n.status.beats, n.status.controller = beats, n.controller
+	if n.mirror != nil {
+		n.mirror.replica = n.replica
+	}
+	return nil
+}
+
+func (n *Node) openAPI(ctx context.Context) error {
+	access, err := tokens(n.cfg)
+	if err != nil {
+		return err
+	}
+	n.status.fixed.InsecureAPI = n.cfg.InsecureAPI
+	n.api, err = api.NewServer(n.apiConfig(access))
+	if err != nil {
+		return err
+	}
+	if err := n.api.Listen(ctx); err != nil {
+		return err
+	}
+	n.onClose(n.api.Close)
+	return nil
+}
+
+// Run serves until ctx ends or a part fails, then stops everything in reverse order.
+func (n *Node) Run(ctx context.Context) error {
+	n.announce()
+	stages := []stage{
+		{"state", n.replica.Run, 15 * time.Second},
+		{"proxy", n.controller.Run, 20 * time.Second},
+		{"gossip", func(ctx context.Context) error { return n.status.beats.Run(ctx, n.status.current, n.status.hear) }, 3 * time.Second},
+		{"status", n.status.run, 3 * time.Second},
+	}
+	if n.mirror != nil {
+		stages = append(stages, stage{"consul mirror", n.mirror.run, 5 * time.Second})
+	}
+	stages = append(stages, stage{"api", n.api.Run, 15 * time.Second})
+	err := runStages(ctx, stages, n.drain, n.cfg.Logger)
+	return errors.Join(err, n.close())
+}
+
+// announce tells what the node runs as, and what an operator should know.
+func (n *Node) announce() {
+	log := n.cfg.Logger
+	for _, w := range n.cfg.Warnings {
+		log.Warn().Msg(w)
+	}
+	if n.cfg.InsecureAPI {
+		log.Warn().Msg("--insecure-api: anybody who reaches the API can change the proxy; give callers tokens instead (--tokens-file)")
+	}
+	log.Info().Str("version", n.cfg.Version).Str("name", n.cfg.Name).Stringer("api", n.api.Addr()).
+		Str("namespace", n.cfg.Namespace).Bool("embedded_log", n.cfg.NATS.Embedded()).Msg("sluice runs")
+}
+
+// drain lets load balancers turn away while everything still works.
+func (n *Node) drain(cause error) {
+	n.api.Drain()
+	if !errors.Is(cause, ErrDrain) {
+		return
+	}
+	n.cfg.Logger.Info().Dur("drain", n.cfg.Drain).Msg("stopping: not ready any more, serving on for a moment")
+	t := time.NewTimer(n.cfg.Drain)
+	defer t.Stop()
+	<-t.C
+}
+
+func (n *Node) component(name string) zerolog.Logger {
+	return n.cfg.Logger.With().Str("component", name).Logger()
+}
+
+func (n *Node) apiConfig(access api.Tokens) api.Config {
+	cfg := api.Config{
+		Addr: n.cfg.APIAddr, Tokens: access, Insecure: n.cfg.InsecureAPI, Log: n.cfg.Logger,
+		Replica: state{n.replica, n.status}, Waiter: n.status.roster, Replicas: n.status.roster,
+		Proxy:   gateway{n.controller},
+		History: history{replica: n.replica, subjects: n.subjects, read: n.readLog},
+		Metrics: n.metrics, Register: n.metrics,
+		Defaults: service.Defaults{Separator: n.cfg.Separator, DomainAlgo: n.cfg.DomainAlgo},
+		Limits:   n.limits(),
+		Key:      n.key,
+		Instance: n.cfg.Instance, FilterInstance: n.cfg.FilterInstance,
+	}
+	if n.cfg.LookupHosts {
+		cfg.Lookup = func(ctx context.Context, host string) error {
+			_, err := net.DefaultResolver.LookupHost(ctx, host)
+			return err
+		}
+	}
+	return cfg
+}
+
+func (n *Node) readLog(ctx context.Context, after uint64, subject string, handle func(events.Message) error) error {
+	return n.log.Read(ctx, stream.Query{After: after, Subject: subject}, handle)
+}

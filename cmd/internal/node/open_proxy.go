@@ -1,0 +1,159 @@
+package node
+
+import (
+	"context"
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"net"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"time"
+
+	"sluice/crdt/service"
+	"sluice/events"
+	"sluice/proxy"
+	"sluice/proxy/certs"
+	"sluice/proxy/haproxy"
+)
+
+// openProxy finds HAProxy and prepares what drives it; nothing is started or bound yet.
+func (n *Node) openProxy(ctx context.Context) error {
+	binary, err := haproxy.Find(ctx, n.cfg.HAProxy)
+	if err != nil {
+		return err
+	}
+	options, err := n.proxyOptions()
+	if err != nil {
+		return err
+	}
+	n.controller, err = proxy.NewController(proxy.Config{
+		Options: options,
+		Limits:  n.limits(),
+		Source:  source{n.replica},
+		Process: haproxy.New(haproxy.Config{
+			Binary: binary, ConfigFile: proxy.ConfigPath(&options),
+			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),
+			Logger: n.component("haproxy"),
+		}),
+		Certificates: certs.New(certs.Config{
+			Dir: options.CertsDir, SecretsDir: options.SecretsDir, WriteFile: WriteFile, Now: time.Now,
+			FallbackFile: filepath.Join(n.cfg.DataDir, "self-signed.pem"),
+		}),
+		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
+		},
+		LastGood:   lastGood{filepath.Join(n.cfg.DataDir, "last-good.json")},
+		Earlier:    n.earlier,
+		WriteFile:  WriteFile,
+		Registerer: n.metrics,
+		Logger:     n.cfg.Logger,
+	})
+	return err
+}
+
+// proxyOptions completes the environment with what only the node knows.
+func (n *Node) proxyOptions() (proxy.Options, error) {
+	o := n.cfg.Proxy
+	var err error
+	if o.CfgDir, err = filepath.Abs(o.CfgDir); err != nil {
+		return o, fmt.Errorf("%s: %w", setCfgDir, err)
+	}
+	o.RunDir = runDir(o.CfgDir)
+	key := n.key
+	if key == nil {
+		if key, err = localKey(); err != nil {
+			return o, err
+		}
+	} else {
+		o.OpenBox = key.Open
+	}
+	o.AuthKey = key.AuthKey()
+	o.Users, err = globalUsers(n.cfg, key)
+	if os.Geteuid() == 0 && o.User == "" {
+		o.User, o.Group = "haproxy", "haproxy"
+	}
+	return o, err
+}
+
+// maxSocketDir leaves room for the sockets' names within the kernel's 108 bytes.
+const maxSocketDir = 80
+
+// runDir is where HAProxy's sockets are: the configuration directory, or one of its own
+// with a short name if that one's name is too long for a socket.
+func runDir(cfgDir string) string {
+	if len(cfgDir) <= maxSocketDir {
+		return cfgDir
+	}
+	sum := sha256.Sum256([]byte(cfgDir))
+	return filepath.Join(os.TempDir(), "sluice-"+hex.EncodeToString(sum[:6]))
+}
+
+func (n *Node) limits() service.Limits {
+	return service.Limits{AllowRaw: n.cfg.AllowRawConfig, TemplatesDir: n.cfg.Proxy.TemplatesDir != ""}
+}
+
+// maxEarlier is how many earlier versions are tried in place of a refused one.
+const maxEarlier = 16
+
+// earlier reads a service's earlier values from the log, newest first.
+func (n *Node) earlier(ctx context.Context, name string) ([][]byte, error) {
+	history, err := n.log.History(ctx, n.subjects.Event(service.Key(name)), maxEarlier)
+	if err != nil {
+		return nil, err
+	}
+	var values [][]byte
+	for _, m := range history {
+		e, err := events.DecodeEvent(m.Data)
+		if err == nil && !e.Deleted && e.Subject == service.Key(name) {
+			values = append(values, e.Data)
+		}
+	}
+	return values, nil
+}
+
+// lastGood keeps the versions that HAProxy served last.
+type lastGood struct{ path string }
+
+var _ proxy.LastGood = lastGood{}
+
+type goodItem struct {
+	Name    string          `json:"name"`
+	Version string          `json:"version"`
+	Value   json.RawMessage `json:"value"`
+}
+
+func (l lastGood) Load() ([]proxy.Item, error) {
+	data, err := os.ReadFile(l.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, nil
+	}
+	var kept []goodItem
+	if err == nil {
+		err = json.Unmarshal(data, &kept)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read last good versions: %w", err)
+	}
+	items := make([]proxy.Item, len(kept))
+	for i, k := range kept {
+		items[i] = proxy.Item{Name: k.Name, Version: k.Version, Value: k.Value}
+	}
+	return items, nil
+}
+
+func (l lastGood) Save(items []proxy.Item) error {
+	kept := make([]goodItem, len(items))
+	for i, it := range items {
+		kept[i] = goodItem{it.Name, it.Version, it.Value}
+	}
+	data, err := json.Marshal(kept)
+	if err != nil {
+		return fmt.Errorf("encode last good versions: %w", err)
+	}
+	return WriteFile(l.path, data, 0o600)
+}

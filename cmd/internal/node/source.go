@@ -1,0 +1,95 @@
+package node
+
+import (
+	"context"
+
+	"sluice/crdt"
+	"sluice/crdt/service"
+	"sluice/events"
+	"sluice/events/api"
+	"sluice/proxy"
+)
+
+// source shows the replica's services to the proxy.
+type source struct{ replica *events.Replica }
+
+var _ proxy.Source = source{}
+
+func (s source) Changed() <-chan struct{} { return s.replica.Changed() }
+
+func (s source) Desired() proxy.Desired {
+	entries, view := s.replica.Live(service.Key(""))
+	d := proxy.Desired{Ready: view.Restored, StreamID: view.StreamID, Seq: view.Seq, Items: make([]proxy.Item, 0, len(entries))}
+	for _, e := range entries {
+		if name, ok := service.Name(e.Key); ok {
+			d.Items = append(d.Items, proxy.Item{Name: name, Version: e.Stamp.String(), Value: e.Value})
+		}
+	}
+	return d
+}
+
+// state shows the replica to the API.
+type state struct {
+	*events.Replica
+	status *status
+}
+
+var _ api.Replica = state{}
+
+func (s state) Entries(prefix string) []crdt.Entry {
+	entries, _ := s.Live(prefix)
+	return entries
+}
+
+func (s state) Status() events.Status { return s.status.current() }
+
+// gateway shows the controller to the API.
+type gateway struct{ *proxy.Controller }
+
+var _ api.Proxy = gateway{}
+
+func (g gateway) Ready() bool { return g.Report().Ready }
+
+// history reads the log for people.
+type history struct {
+	replica  *events.Replica
+	subjects events.Subjects
+	read     func(ctx context.Context, after uint64, subject string, handle func(events.Message) error) error
+}
+
+var _ api.History = history{}
+
+// Records hands out the events that q selects, in order.
+func (h history) Records(ctx context.Context, q events.Query, handle func(events.Record) error) error {
+	subject, err := q.Subject(h.subjects)
+	if err != nil {
+		return err
+	}
+	for after := q.After; ; {
+		changed := h.replica.Changed()
+		if end := h.replica.View().Seq; end > after {
+			err := h.read(ctx, after, subject, func(m events.Message) error {
+				after = m.Seq
+				return h.record(m, handle)
+			})
+			if err != nil {
+				return err
+			}
+			after = max(after, end)
+		}
+		if !q.Follow {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-changed:
+		}
+	}
+}
+
+func (h history) record(m events.Message, handle func(events.Record) error) error {
+	r := events.NewRecord(m)
+	r.Result, r.Reason = h.replica.Verdict(m.Seq)
+	return handle(r)
+}

@@ -1,0 +1,138 @@
+package node
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sluice/crdt/service"
+	"sluice/events"
+	"sluice/events/gossip"
+	"sluice/proxy"
+)
+
+const (
+	beatEvery = time.Second
+	// beatGap bounds the heartbeats that a stream of changes causes.
+	beatGap = 10 * time.Millisecond
+)
+
+// status composes what this replica tells about itself and keeps the roster and the other
+// replicas informed.
+type status struct {
+	fixed      events.Status // what never changes: node, name, version …
+	replica    *events.Replica
+	controller *proxy.Controller
+	roster     *events.Roster
+	beats      *gossip.Heartbeats
+	log        zerolog.Logger
+
+	mu        sync.Mutex
+	count     int
+	countedAt uint64 // digest of the state that count belongs to
+}
+
+// current is this replica's status now.
+func (s *status) current() events.Status {
+	view, report := s.replica.View(), s.controller.Report()
+	out := s.fixed
+	out.StreamID, out.Seq, out.LastSeq = view.StreamID, view.Seq, view.LastSeq
+	out.Lag = view.LastSeq - view.Seq
+	if report.StreamID == view.StreamID {
+		out.Live = report.Seq
+	}
+	out.Digest, out.ConfigDigest = fmt.Sprintf("%016x", view.Digest), report.ConfigDigest
+	out.Generation, out.Services, out.Pending = report.Generation, s.services(view), view.Pending
+	out.Ready = view.Restored && report.Ready
+	out.Stale = view.Stale
+	out.Problem = strings.Join(problems(view, report), "; ")
+	out.Quarantine = []events.Quarantined{}
+	for _, q := range report.Quarantine {
+		out.Quarantine = append(out.Quarantine, events.Quarantined(q))
+	}
+	out.Time = time.Now().UTC()
+	return out
+}
+
+// services counts the live ones, again only when the state has changed.
+func (s *status) services(v events.View) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.countedAt != v.Digest || v.Pending > 0 {
+		live, at := s.replica.Live(service.Key(""))
+		s.count, s.countedAt = len(live), at.Digest
+	}
+	return s.count
+}
+
+// fullLog is the part of the log's limit from which on an operator is told.
+const fullLog = 0.7
+
+func problems(v events.View, r proxy.Report) []string {
+	var out []string
+	if v.Problem != "" {
+		out = append(out, v.Problem)
+	}
+	if r.LastError != "" {
+		out = append(out, r.LastError)
+	}
+	if v.LogLimit > 0 && float64(v.LogBytes) > fullLog*float64(v.LogLimit) {
+		out = append(out, fmt.Sprintf("the log holds %d of at most %d bytes: raise the stream's limit", v.LogBytes, v.LogLimit))
+	}
+	return out
+}
+
+// run tells the status at every change and every second, until ctx ends; then it says goodbye.
+func (s *status) run(ctx context.Context) error {
+	t := time.NewTicker(beatEvery)
+	defer t.Stop()
+	gap := time.NewTicker(beatGap)
+	defer gap.Stop()
+	for {
+		replica, controller := s.replica.Changed(), s.controller.Reported()
+		s.tell(ctx)
+		select {
+		case <-ctx.Done():
+			return s.goodbye(context.WithoutCancel(ctx))
+		case <-replica:
+		case <-controller:
+		case <-t.C:
+		}
+		select {
+		case <-ctx.Done():
+		case <-gap.C:
+		}
+	}
+}
+
+func (s *status) tell(ctx context.Context) {
+	now := s.current()
+	s.roster.Observe(now)
+	if err := s.beats.Publish(ctx, now); err != nil {
+		s.log.Debug().Err(err).Msg("heartbeat not sent")
+	}
+}
+
+// goodbye lets the others stop waiting for this replica.
+func (s *status) goodbye(ctx context.Context) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	last := s.current()
+	last.Ready, last.Leaving = false, true
+	return s.beats.Publish(ctx, last)
+}
+
+// hear takes in what another replica tells.
+func (s *status) hear(other events.Status) {
+	switch {
+	case other.Node == s.fixed.Node:
+	case other.Leaving:
+		s.roster.Forget(other.Node)
+	default:
+		s.roster.Observe(other)
+	}
+}

@@ -1,0 +1,186 @@
+package main
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+
+	"sluice/cmd/internal/node"
+	"sluice/proxy"
+)
+
+// dfpVariable is a variable of Docker Flow Proxy and what it sets.
+type dfpVariable struct {
+	name string
+	set  func(c *node.Config, value string) error
+}
+
+// dfpVariables are those with an effect; IP, PORT and CONSUL_ADDRESS stand behind flags.
+var dfpVariables = []dfpVariable{
+	{"SEPARATOR", text(func(c *node.Config) *string { return &c.Separator })},
+	{"SERVICE_DOMAIN_ALGO", text(func(c *node.Config) *string { return &c.DomainAlgo })},
+	{"PROXY_INSTANCE_NAME", text(func(c *node.Config) *string { return &c.Instance })},
+	{"FILTER_PROXY_INSTANCE_NAME", boolean(func(c *node.Config) *bool { return &c.FilterInstance })},
+	{"SKIP_ADDRESS_VALIDATION", func(c *node.Config, v string) error {
+		skip, err := strconv.ParseBool(v)
+		c.LookupHosts = !skip
+		return err
+	}},
+	{"DEFAULT_REQ_MODE", text(func(c *node.Config) *string { return &c.Proxy.DefaultReqMode })},
+	{"CONNECTION_MODE", text(func(c *node.Config) *string { return &c.Proxy.ConnectionMode })},
+	{"TIMEOUT_CONNECT", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.Connect })},
+	{"TIMEOUT_CLIENT", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.Client })},
+	{"TIMEOUT_SERVER", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.Server })},
+	{"TIMEOUT_QUEUE", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.Queue })},
+	{"TIMEOUT_TUNNEL", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.Tunnel })},
+	{"TIMEOUT_HTTP_REQUEST", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.HTTPRequest })},
+	{"TIMEOUT_HTTP_KEEP_ALIVE", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.HTTPKeepAlive })},
+	{"HTTPS_ONLY", boolean(func(c *node.Config) *bool { return &c.Proxy.HTTPSOnly })},
+	{"USERS", text(func(c *node.Config) *string { return &c.Users })},
+	{"USERS_PASS_ENCRYPTED", boolean(func(c *node.Config) *bool { return &c.UsersPassEncrypted })},
+	{"CHECK_RESOLVERS", boolean(func(c *node.Config) *bool { return &c.Proxy.CheckResolvers })},
+	{"RESOLVERS", list("\n", func(c *node.Config) *[]string { return &c.Proxy.Resolvers })},
+	{"COMPRESSION_ALGO", text(func(c *node.Config) *string { return &c.Proxy.CompressionAlgo })},
+	{"COMPRESSION_TYPE", text(func(c *node.Config) *string { return &c.Proxy.CompressionType })},
+	{"EXTRA_FRONTEND", list(",", func(c *node.Config) *[]string { return &c.Proxy.ExtraFrontend })},
+	{"EXTRA_GLOBAL", list(",", func(c *node.Config) *[]string { return &c.Proxy.ExtraGlobal })},
+	{"CAPTURE_REQUEST_HEADER", list(",", func(c *node.Config) *[]string { return &c.Proxy.CaptureRequestHeader })},
+	{"SSL_BIND_OPTIONS", text(func(c *node.Config) *string { return &c.Proxy.SSLBindOptions })},
+	{"SSL_BIND_CIPHERS", text(func(c *node.Config) *string { return &c.Proxy.SSLBindCiphers })},
+	{"ENABLE_H2", boolean(func(c *node.Config) *bool { return &c.Proxy.EnableH2 })},
+	{"CRT_LIST_PATH", text(func(c *node.Config) *string { return &c.Proxy.CrtList })},
+	{"PREFERRED_CERTIFICATE", list(",", func(c *node.Config) *[]string { return &c.Proxy.PreferredCertificate })},
+	{"CA_FILE", text(func(c *node.Config) *string { return &c.Proxy.CAFile })},
+}
+
+// dfpWithout are variables that change nothing here, with what takes their place.
+var dfpWithout = map[string]string{
+	"LISTENER_ADDRESS":         "let the listener send its notifications here, replicas share them through the log",
+	"RELOAD_INTERVAL":          "a replica restores its state from the log",
+	"REPEAT_RELOAD":            "a replica follows the log",
+	"RELOAD_ATTEMPTS":          "a replica retries until it has its state",
+	"RECONFIGURE_ATTEMPTS":     "loads are verified and retried",
+	"TERMINATE_ON_RELOAD":      "loads never cut connections",
+	"CFG_TEMPLATE_PATH":        "the base configuration is built in; use EXTRA_GLOBAL and EXTRA_FRONTEND",
+	"HEALTHCHECK":              "use `sluice healthcheck`",
+	"DO_NOT_RESOLVE_ADDR":      "names that do not resolve never block a start here",
+	"DNS_LOOKUP_PAUSE_MS":      "certificates are not fetched from other replicas",
+	"DISPLAY_CONFIG_ON_ERROR":  "GET /v1/docker-flow-proxy/config shows the configuration",
+	"DEFAULT_PROTOCOL":         "set reqMode per service",
+	"SERVICE_NAME":             "replicas find each other through the log's NATS",
+	"STATS_USER":               "the statistics page is not served yet; use GET /metrics",
+	"STATS_PASS":               "the statistics page is not served yet; use GET /metrics",
+	"STATS_URI":                "the statistics page is not served yet; use GET /metrics",
+	"STATS_PORT":               "the statistics page is not served yet; use GET /metrics",
+	"DEBUG":                    "HAProxy's access log is not forwarded yet",
+	"DEBUG_ERRORS_ONLY":        "HAProxy's access log is not forwarded yet",
+	"DEBUG_HTTP_FORMAT":        "HAProxy's access log is not forwarded yet",
+	"DEBUG_TCP_FORMAT":         "HAProxy's access log is not forwarded yet",
+	"DFP_SERVICE_SERVICE_NAME": "define services through the API",
+}
+
+// applyDFP sets what Docker Flow Proxy's variables and dfp_* secrets say; a secret wins
+// over its variable. All problems are reported at once.
+func applyDFP(c *node.Config, env variables) error {
+	errs := []error{applyPorts(c, env)}
+	for _, v := range dfpVariables {
+		value, err := dfpValue(c, env, v.name)
+		if err == nil && value != "" {
+			err = v.set(c, value)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", v.name, err))
+		}
+	}
+	if env["SEPARATOR"] == "" {
+		if _, given := env["SEPARATOR"]; given {
+			c.Separator = ""
+		}
+	}
+	c.Warnings = append(c.Warnings, withoutEffect(env)...)
+	return errors.Join(errs...)
+}
+
+// applyPorts reads DEFAULT_PORTS and BIND_PORTS, which need the address they lack.
+func applyPorts(c *node.Config, env variables) error {
+	var errs []error
+	c.Proxy.Binds = nil
+	for name, def := range map[string]string{"DEFAULT_PORTS": "80,443:ssl", "BIND_PORTS": ""} {
+		value, err := dfpValue(c, env, name)
+		if value == "" {
+			value = def
+		}
+		binds, parseErr := proxy.ParseBinds(value, c.Proxy.BindAddr)
+		if err := errors.Join(err, parseErr); err != nil {
+			errs = append(errs, fmt.Errorf("%s: %w", name, err))
+		}
+		c.Proxy.Binds = append(c.Proxy.Binds, binds...)
+	}
+	return errors.Join(errs...)
+}
+
+// dfpValue is the secret dfp_<name>, trailing line ends cut, else the variable.
+func dfpValue(c *node.Config, env variables, name string) (string, error) {
+	data, err := os.ReadFile(filepath.Join(c.Proxy.SecretsDir, "dfp_"+strings.ToLower(name)))
+	switch {
+	case err == nil:
+		return strings.TrimRight(string(data), "\r\n"), nil
+	case errors.Is(err, os.ErrNotExist):
+		return env[name], nil
+	}
+	return "", err
+}
+
+func withoutEffect(env variables) []string {
+	var out []string
+	for name, instead := range dfpWithout {
+		if env[name] != "" {
+			out = append(out, name+" has no effect: "+instead)
+		}
+	}
+	for name := range env {
+		if strings.HasPrefix(name, "DFP_SERVICE_") && dfpWithout[name] == "" {
+			out = append(out, name+" has no effect: define services through the API")
+		}
+	}
+	return out
+}
+
+func text(field func(*node.Config) *string) func(*node.Config, string) error {
+	return func(c *node.Config, v string) error {
+		*field(c) = v
+		return nil
+	}
+}
+
+func list(separator string, field func(*node.Config) *[]string) func(*node.Config, string) error {
+	return func(c *node.Config, v string) error {
+		*field(c) = strings.Split(v, separator)
+		return nil
+	}
+}
+
+func boolean(field func(*node.Config) *bool) func(*node.Config, string) error {
+	return func(c *node.Config, v string) error {
+		b, err := strconv.ParseBool(v)
+		if err != nil {
+			return fmt.Errorf("%.40q is neither true nor false", v)
+		}
+		*field(c) = b
+		return nil
+	}
+}
+
+func seconds(field func(*node.Config) *int) func(*node.Config, string) error {
+	return func(c *node.Config, v string) error {
+		n, err := strconv.Atoi(v)
+		if err != nil {
+			return fmt.Errorf("%.40q is not a whole number of seconds", v)
+		}
+		*field(c) = n
+		return nil
+	}
+}

@@ -1,0 +1,73 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+)
+
+const (
+	// pollInterval is how often a worker is asked for its generation.
+	pollInterval = 15 * time.Millisecond
+	// repeatAfter is when a reload without effect is first sent again: HAProxy before 2.7
+	// loses requests that arrive while its master executes itself again.
+	repeatAfter = 2 * time.Second
+	// refusedAfter is the same for a request that could not even be sent.
+	refusedAfter = 50 * time.Millisecond
+)
+
+// reload makes the master load its file again.
+func (p *Process) reload(ctx context.Context, c *child, generation uint64) error {
+	before, mark := p.failures(ctx), c.tail.mark()
+	failed := func() error {
+		if p.failures(ctx) > before {
+			return fmt.Errorf("haproxy kept the previous configuration: %s", c.tail.since(mark))
+		}
+		return nil
+	}
+	for patience := repeatAfter; ; {
+		_, sendErr := ask(ctx, p.cfg.MasterSocket, "reload", p.cfg.LoadTimeout)
+		wait := refusedAfter
+		if sendErr == nil {
+			wait, patience = patience, 2*patience
+		}
+		attempt, cancel := context.WithTimeout(ctx, wait)
+		err := p.await(attempt, c, generation, failed)
+		cancel()
+		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
+			return err
+		}
+	}
+}
+
+func (p *Process) failures(ctx context.Context) int {
+	text, err := ask(ctx, p.cfg.MasterSocket, "show proc", commandTimeout)
+	if err != nil {
+		return 0 // the master executes itself again
+	}
+	return parseProcesses(text).failed
+}
+
+// await polls until a worker of the generation answers, HAProxy ends, failed says so or
+// ctx ends.
+func (p *Process) await(ctx context.Context, c *child, generation uint64, failed func() error) error {
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		info, err := ask(ctx, p.cfg.Socket, "show info", commandTimeout)
+		if err == nil && generationOf(info) == generation {
+			return nil
+		}
+		select {
+		case <-c.done:
+			return fmt.Errorf("haproxy ended: %s", c.tail.since(0))
+		case <-ctx.Done():
+			return fmt.Errorf("wait for generation %d: %w: %s", generation, ctx.Err(), c.tail.since(0))
+		case <-ticker.C:
+		}
+		if err := failed(); err != nil {
+			return err
+		}
+	}
+}

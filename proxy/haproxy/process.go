@@ -1,0 +1,214 @@
+package haproxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sluice/proxy"
+)
+
+// Config is what a Process needs.
+type Config struct {
+	Binary Binary
+	// ConfigFile is the configuration that HAProxy runs with.
+	ConfigFile string
+	// Socket and MasterSocket are the unix sockets of workers and master.
+	Socket, MasterSocket string
+	// LoadTimeout bounds one load, 0 means a minute. StopTimeout is how long a soft stop
+	// may take before the process is terminated, 0 means 5 seconds.
+	LoadTimeout, StopTimeout time.Duration
+	Logger                   zerolog.Logger
+}
+
+// Process is one HAProxy in master-worker mode. Its methods are safe for concurrent use;
+// Load and Stop take turns.
+type Process struct {
+	cfg  Config
+	turn chan struct{} // held by Load and Stop
+
+	mu   sync.Mutex
+	main *child // nil before the first start
+	gone chan struct{}
+}
+
+// child is one started master.
+type child struct {
+	pid  int
+	tail *tail
+	// done is closed once the master has ended and err is set.
+	done chan struct{}
+	err  error
+}
+
+var _ proxy.Process = (*Process)(nil)
+
+// New makes a Process that is not running yet.
+func New(cfg Config) *Process {
+	if cfg.LoadTimeout == 0 {
+		cfg.LoadTimeout = time.Minute
+	}
+	if cfg.StopTimeout == 0 {
+		cfg.StopTimeout = 5 * time.Second
+	}
+	return &Process{cfg: cfg, turn: make(chan struct{}, 1), gone: make(chan struct{})}
+}
+
+// Check asks HAProxy for its opinion on a configuration file.
+func (p *Process) Check(ctx context.Context, file string) error { return p.cfg.Binary.Check(ctx, file) }
+
+// Exited returns the channel that is closed when the running HAProxy next ends.
+func (p *Process) Exited() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.gone
+}
+
+// Load starts HAProxy if it does not run, else makes it load its file again, and returns
+// when a worker of that generation answers. After an error the previous worker, if there
+// was one, still serves.
+func (p *Process) Load(ctx context.Context, generation uint64) error {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	ctx, cancel := context.WithTimeout(ctx, p.cfg.LoadTimeout)
+	defer cancel()
+	if c := p.running(); c != nil {
+		return p.reload(ctx, c, generation)
+	}
+	return p.start(ctx, generation)
+}
+
+func (p *Process) running() *child {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.main == nil {
+		return nil
+	}
+	select {
+	case <-p.main.done:
+		return nil
+	default:
+		return p.main
+	}
+}
+
+// State tells what runs now.
+func (p *Process) State(ctx context.Context) proxy.ProcessState {
+	if p.running() == nil {
+		return proxy.ProcessState{}
+	}
+	state := proxy.ProcessState{Up: true}
+	if info, err := ask(ctx, p.cfg.Socket, "show info", commandTimeout); err == nil {
+		state.Generation = generationOf(info)
+	}
+	if text, err := ask(ctx, p.cfg.MasterSocket, "show proc", commandTimeout); err == nil {
+		state.OldWorkers = parseProcesses(text).old
+	}
+	return state
+}
+
+// start launches the master. Its parent thread stays until it has ended: the kernel ties
+// the signal that cleans up after a killed parent to that thread.
+func (p *Process) start(ctx context.Context, generation uint64) error {
+	c := &child{tail: newTail(p.cfg.Logger), done: make(chan struct{})}
+	for _, socket := range []string{p.cfg.Socket, p.cfg.MasterSocket} {
+		if err := os.Remove(socket); err != nil && !errors.Is(err, os.ErrNotExist) {
+			return fmt.Errorf("remove old socket: %w", err)
+		}
+	}
+	started := make(chan error, 1)
+	go p.own(c, started)
+	if err := <-started; err != nil {
+		return fmt.Errorf("start haproxy: %w", err)
+	}
+	p.mu.Lock()
+	p.main = c
+	p.mu.Unlock()
+	err := p.await(ctx, c, generation, func() error { return nil })
+	if err != nil {
+		return errors.Join(err, p.end(c))
+	}
+	return nil
+}
+
+// own starts the master and waits for its end, on one thread. Stop and start wait for done.
+func (p *Process) own(c *child, started chan<- error) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	cmd := exec.Command(p.cfg.Binary.Path, "-W", "-db", "-S", p.cfg.MasterSocket, "-f", p.cfg.ConfigFile)
+	cmd.Dir = filepath.Dir(p.cfg.ConfigFile)
+	cmd.Env = environment()
+	cmd.Stdout, cmd.Stderr = c.tail, c.tail
+	cmd.WaitDelay = time.Second
+	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
+	if err := cmd.Start(); err != nil {
+		started <- err
+		return
+	}
+	c.pid = cmd.Process.Pid
+	started <- nil
+	c.err = cmd.Wait()
+	close(c.done)
+	p.mu.Lock()
+	close(p.gone)
+	p.gone = make(chan struct{})
+	p.mu.Unlock()
+}
+
+// Stop ends HAProxy softly: it finishes its requests for at most StopTimeout, then is
+// terminated. It returns once nothing of it runs.
+func (p *Process) Stop(ctx context.Context) error {
+	select {
+	case p.turn <- struct{}{}:
+		defer func() { <-p.turn }()
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	c := p.running()
+	if c == nil {
+		return nil
+	}
+	return p.end(c)
+}
+
+// end stops one master: softly, then firmly, then by force.
+func (p *Process) end(c *child) error {
+	for _, step := range []struct {
+		signal syscall.Signal
+		wait   time.Duration
+	}{{syscall.SIGUSR1, p.cfg.StopTimeout}, {syscall.SIGTERM, 3 * time.Second}, {syscall.SIGKILL, 3 * time.Second}} {
+		select {
+		case <-c.done:
+			return nil
+		default:
+		}
+		target := c.pid
+		if step.signal == syscall.SIGKILL {
+			target = -c.pid // its workers too
+		}
+		if err := syscall.Kill(target, step.signal); err != nil && !errors.Is(err, syscall.ESRCH) {
+			return fmt.Errorf("signal haproxy: %w", err)
+		}
+		timer := time.NewTimer(step.wait)
+		select {
+		case <-c.done:
+			timer.Stop()
+			return nil
+		case <-timer.C:
+		}
+	}
+	return errors.New("stop haproxy: it does not end")
+}

@@ -1,0 +1,113 @@
+package proxy
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/netip"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"sluice/crdt/service"
+)
+
+const (
+	// firstLookup and newLookup bound the wait for names: at the start, where an answer
+	// that comes late is a request that fails, and for names that are new later.
+	firstLookup = 3 * time.Second
+	newLookup   = time.Second
+
+	maxLocalFile = 1 << 20 // bytes of a secret or template
+)
+
+// resolve makes the resolver know every host of the services.
+func (c *Controller) resolve(ctx context.Context, services []service.Service) {
+	wait := newLookup
+	if !c.live.loaded {
+		wait = firstLookup
+	}
+	ctx, cancel := context.WithTimeout(ctx, wait)
+	defer cancel()
+	c.resolver.Want(ctx, hostsOf(services))
+}
+
+func hostsOf(services []service.Service) []string {
+	var hosts []string
+	add := func(host string) {
+		if _, err := netip.ParseAddr(host); err != nil {
+			hosts = append(hosts, host)
+		}
+	}
+	for i := range services {
+		s := &services[i]
+		tasks := s.SessionType != "" || s.DiscoveryType != ""
+		for j := range s.Destinations {
+			add(s.Host(&s.Destinations[j]))
+			tasks = tasks || s.Destinations[j].ServiceGroup != ""
+		}
+		if tasks {
+			add(tasksOf(s.Name))
+		}
+	}
+	return hosts
+}
+
+// view looks up everything local that rendering needs.
+func (c *Controller) view() View {
+	v := View{Addresses: c.resolver.Addresses, Secret: c.secret, Errorfiles: errorfiles(c.options.ErrorfilesDir)}
+	if c.options.TemplatesDir != "" {
+		v.Template = func(name string) (string, error) { return readLocal(c.options.TemplatesDir, name) }
+	}
+	if c.cfg.Certificates != nil {
+		v.Certificates, _ = c.cfg.Certificates.Files()
+		if fallback, err := c.cfg.Certificates.Fallback(); err == nil {
+			v.Fallback = fallback
+		} else {
+			c.log.Error().Err(err).Msg("cannot make the self-signed certificate")
+		}
+	}
+	return v
+}
+
+func (c *Controller) secret(name string) (string, bool) {
+	text, err := readLocal(c.options.SecretsDir, name)
+	return text, err == nil
+}
+
+var errNotLocal = errors.New("is not a plain file name")
+
+// readLocal reads a small file of a directory; name cannot lead out of it.
+func readLocal(dir, name string) (string, error) {
+	if dir == "" || !filepath.IsLocal(name) || strings.ContainsAny(name, `/\`) {
+		return "", fmt.Errorf("%.40q %w", name, errNotLocal)
+	}
+	f, err := os.Open(filepath.Join(dir, name))
+	if err != nil {
+		return "", fmt.Errorf("read %.80q: %w", name, err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxLocalFile))
+	return string(data), err
+}
+
+// errorfiles are the error pages that exist, by status code.
+func errorfiles(dir string) map[int]string {
+	found := map[int]string{}
+	if dir == "" {
+		return found
+	}
+	for _, code := range []int{400, 401, 403, 404, 405, 407, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504} {
+		path, err := filepath.Abs(filepath.Join(dir, strconv.Itoa(code)+".http"))
+		if err != nil {
+			continue
+		}
+		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
+			found[code] = path
+		}
+	}
+	return found
+}
