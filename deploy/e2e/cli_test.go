@@ -13,7 +13,7 @@ import (
 func cli(t testing.TB, r *replica, args ...string) (code int, output string) {
 	t.Helper()
 	p := startProcess(t, "cli", []string{"SLUICE_API=" + r.url("")}, sluice, args...)
-	return p.exitCode(30 * time.Second), p.output()
+	return p.exitCode(t, 30*time.Second), p.output()
 }
 
 // TestCommandLine: the commands do what they say, and their exit codes tell it.

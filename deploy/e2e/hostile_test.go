@@ -48,7 +48,7 @@ type attempt struct{ name, param, kind string }
 func TestHostileValues(t *testing.T) {
 	r := startReplica(t, "local")
 	port := startBackend(t, "one")
-	r.reconfigure("bystander", port)
+	r.reconfigure(t, "bystander", port)
 	sections := sectionsOf(t, r)
 
 	accepted := []attempt{}
@@ -72,7 +72,7 @@ func TestHostileValues(t *testing.T) {
 	}
 	t.Logf("%d of %d accepted as literal values", len(accepted), len(service.Parameters())*len(hostile()))
 
-	r.reconfigure("after", port)
+	r.reconfigure(t, "after", port)
 	t.Run("everything accepted is served", func(t *testing.T) {
 		eventually(t, 30*time.Second, "live", r.fresh)
 		s, err := r.own()
@@ -98,7 +98,7 @@ func TestHostileValues(t *testing.T) {
 			q := url.Values{"serviceName": {a.name}, "wait": {"none"}}
 			mustStatus(t, r.dfp("remove", q), http.StatusOK)
 		}
-		r.remove("after")
+		r.remove(t, "after")
 		eventually(t, 30*time.Second, "live", r.fresh)
 		if after := sectionsOf(t, r); !slices.Equal(after, sections) {
 			t.Errorf("sections %q, before: %q", after, sections)

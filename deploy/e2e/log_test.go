@@ -74,8 +74,8 @@ func TestLogIsReadable(t *testing.T) {
 	n := startNATS(t)
 	r := startReplica(t, "local", "--nats-url", n.url())
 	port := startBackend(t, "one")
-	r.reconfigure("go-demo", port, "users", "ann:correct-horse-battery")
-	r.remove("go-demo")
+	r.reconfigure(t, "go-demo", port, "users", "ann:correct-horse-battery")
+	r.remove(t, "go-demo")
 	stream := openStream(t, n)
 
 	t.Run("the stream has the documented limits", func(t *testing.T) {
@@ -150,7 +150,7 @@ func TestForeignMessages(t *testing.T) {
 	n := startNATS(t)
 	r := startReplica(t, "local", "--nats-url", n.url())
 	port := startBackend(t, "one")
-	r.reconfigure("web", port)
+	r.reconfigure(t, "web", port)
 
 	for _, garbage := range []string{"", "{", "null", `{"specversion":"1.0"}`, strings.Repeat("x", 100_000)} {
 		publish(t, n, "web", []byte(garbage))
@@ -161,7 +161,7 @@ func TestForeignMessages(t *testing.T) {
 		t.Error(err)
 	}
 	eventually(t, 10*time.Second, "fresh", r.fresh)
-	r.reconfigure("later", port)
+	r.reconfigure(t, "later", port)
 }
 
 // definition is a canonical service document; pathType may be empty.

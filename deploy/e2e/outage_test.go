@@ -15,7 +15,7 @@ func TestOutageOfTheLog(t *testing.T) {
 	n, replicas := startThree(t, "--consul-addr", consul.addr)
 	port := startBackend(t, "one")
 	for i, name := range []string{"a", "b", "c"} {
-		replicas[i].reconfigure(name, port)
+		replicas[i].reconfigure(t, name, port)
 	}
 	converged(t, replicas)
 	position, err := replicas[0].own()
@@ -43,9 +43,9 @@ func TestOutageOfTheLog(t *testing.T) {
 		}
 		mustStatus(t, replicas[0].request("/late"), http.StatusServiceUnavailable)
 	})
-	fourth := newReplica(t, "replica-4", "--nats-url", n.url(), "--consul-addr", consul.addr).start()
+	fourth := newReplica(t, "replica-4", "--nats-url", n.url(), "--consul-addr", consul.addr).start(t)
 	t.Run("a new, empty replica serves the snapshot and says that it is stale", func(t *testing.T) {
-		fourth.ready(45 * time.Second)
+		fourth.ready(t, 45*time.Second)
 		for _, path := range []string{"/a", "/b", "/c"} {
 			if err := fourth.routed(path, "one"); err != nil {
 				t.Errorf("right after ready: %v", err)
@@ -59,7 +59,7 @@ func TestOutageOfTheLog(t *testing.T) {
 	t.Run("when NATS is back all catch up and say so", func(t *testing.T) {
 		all := append(replicas, fourth)
 		eventually(t, 45*time.Second, "one fresh state", func() error { return sameState(all...) })
-		fourth.reconfigure("d", port, "wait", "all")
+		fourth.reconfigure(t, "d", port, "wait", "all")
 		routedByAll(t, all, "/d", "one")
 		for _, path := range []string{"/a", "/b", "/c"} {
 			routedByAll(t, all, path, "one")
@@ -70,17 +70,17 @@ func TestOutageOfTheLog(t *testing.T) {
 // TestColdStartFromSnapshot: the log is lost for ever; the state comes back from Consul.
 func TestColdStartFromSnapshot(t *testing.T) {
 	consul := startConsul(t)
-	r := newReplica(t, "local", "--consul-addr", consul.addr).start().ready(30 * time.Second)
+	r := newReplica(t, "local", "--consul-addr", consul.addr).start(t).ready(t, 30*time.Second)
 	port := startBackend(t, "one")
-	r.reconfigure("kept", port)
+	r.reconfigure(t, "kept", port)
 	position, err := r.own()
 	if err != nil {
 		t.Fatal(err)
 	}
 	waitForSnapshot(t, consul, position.Seq)
 	r.kill()
-	r.wipe()
-	r.start().ready(45 * time.Second)
+	r.wipe(t)
+	r.start(t).ready(t, 45*time.Second)
 	if err := r.routed("/kept", "one"); err != nil {
 		t.Error(err)
 	}
@@ -90,11 +90,11 @@ func TestColdStartFromSnapshot(t *testing.T) {
 // TestConsulIsOptional: an unreachable Consul disturbs nothing once there is a state.
 func TestConsulIsOptional(t *testing.T) {
 	consul := startConsul(t)
-	r := newReplica(t, "local", "--consul-addr", consul.addr).start().ready(30 * time.Second)
+	r := newReplica(t, "local", "--consul-addr", consul.addr).start(t).ready(t, 30*time.Second)
 	port := startBackend(t, "one")
-	r.reconfigure("before", port)
+	r.reconfigure(t, "before", port)
 	consul.kill()
-	r.reconfigure("after", port)
+	r.reconfigure(t, "after", port)
 	for _, path := range []string{"/before", "/after"} {
 		if err := r.routed(path, "one"); err != nil {
 			t.Error(err)
@@ -106,12 +106,12 @@ func TestConsulIsOptional(t *testing.T) {
 // TestMirror: people read routes in Consul under the names that they know.
 func TestMirror(t *testing.T) {
 	consul := startConsul(t)
-	r := newReplica(t, "local", "--consul-addr", consul.addr).start().ready(30 * time.Second)
+	r := newReplica(t, "local", "--consul-addr", consul.addr).start(t).ready(t, 30*time.Second)
 	port := startBackend(t, "one")
 	if err := consul.put("docker-flow/somebody-elses", "untouched"); err != nil {
 		t.Fatal(err)
 	}
-	r.reconfigure("go-demo", port, "servicePath", "/demo", "serviceDomain", "acme.com")
+	r.reconfigure(t, "go-demo", port, "servicePath", "/demo", "serviceDomain", "acme.com")
 	want := map[string]string{
 		"docker-flow/go-demo/path": "/demo", "docker-flow/go-demo/port": fmt.Sprint(port), "docker-flow/go-demo/domain": "acme.com",
 	}
@@ -124,7 +124,7 @@ func TestMirror(t *testing.T) {
 		}
 		return nil
 	})
-	r.remove("go-demo")
+	r.remove(t, "go-demo")
 	eventually(t, 20*time.Second, "removed from the mirror", func() error {
 		seen := consul.mirror(t, "docker-flow")
 		for key := range seen {

@@ -77,23 +77,23 @@ func (p *process) kill() {
 }
 
 // stop sends a signal and returns the exit code; the process has 30 s to end.
-func (p *process) stop(sig os.Signal) int {
-	p.t.Helper()
+func (p *process) stop(t testing.TB, sig os.Signal) int {
+	t.Helper()
 	p.meetFamily()
 	if err := p.cmd.Process.Signal(sig); err != nil {
-		p.t.Fatalf("stop %s: %v", p.name, err)
+		t.Fatalf("stop %s: %v", p.name, err)
 	}
-	return p.exitCode(30 * time.Second)
+	return p.exitCode(t, 30*time.Second)
 }
 
 // exitCode waits for the end of the process.
-func (p *process) exitCode(within time.Duration) int {
-	p.t.Helper()
+func (p *process) exitCode(t testing.TB, within time.Duration) int {
+	t.Helper()
 	select {
 	case <-p.ended:
 		return p.cmd.ProcessState.ExitCode()
 	case <-time.After(within):
-		p.t.Fatalf("%s did not end within %v", p.name, within)
+		t.Fatalf("%s did not end within %v", p.name, within)
 		return -1
 	}
 }

@@ -14,15 +14,15 @@ func TestQuarantine(t *testing.T) {
 	n := startNATS(t)
 	r := startReplica(t, "local", "--nats-url", n.url())
 	one, two := startBackend(t, "one"), startBackend(t, "two")
-	r.reconfigure("web", one)
-	r.reconfigure("other", one)
+	r.reconfigure(t, "web", one)
+	r.reconfigure(t, "other", one)
 
 	publishDefinition(t, n, "web", definition("web", two, "path_reg -m nonsense"))
 	eventually(t, 20*time.Second, "in quarantine", func() error { return r.quarantined("web") })
 	if err := r.routed("/web", "one"); err != nil {
 		t.Errorf("the last good version: %v", err)
 	}
-	r.reconfigure("third", one)
+	r.reconfigure(t, "third", one)
 	for _, path := range []string{"/other", "/third"} {
 		if err := r.routed(path, "one"); err != nil {
 			t.Error(err)
@@ -37,10 +37,10 @@ func TestQuarantine(t *testing.T) {
 	}
 
 	t.Run("a restart does not change that", func(t *testing.T) {
-		if code := r.stop(syscall.SIGTERM); code != 0 {
+		if code := r.stop(t, syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-		r.start().ready(30 * time.Second)
+		r.start(t).ready(t, 30*time.Second)
 		if err := errors.Join(r.quarantined("web"), r.routed("/web", "one"), r.routed("/other", "one")); err != nil {
 			t.Error(err)
 		}
@@ -52,7 +52,7 @@ func TestQuarantine(t *testing.T) {
 		}
 	})
 	t.Run("a good version ends it", func(t *testing.T) {
-		r.reconfigure("web", two)
+		r.reconfigure(t, "web", two)
 		if err := r.routed("/web", "two"); err != nil {
 			t.Error(err)
 		}

@@ -36,27 +36,28 @@ func newReplica(t testing.TB, name string, args ...string) *replica {
 		api: freePort(t), http: freePort(t), https: freePort(t), nats: freePort(t),
 	}
 	r.env = []string{fmt.Sprintf("DEFAULT_PORTS=%d,%d:ssl", r.http, r.https)}
-	r.makeDirs()
+	r.makeDirs(t)
 	return r
 }
 
-func (r *replica) makeDirs() {
+func (r *replica) makeDirs(t testing.TB) {
+	t.Helper()
 	for _, d := range []string{"data", "cfg", "certs", "errorfiles", "secrets"} {
 		if err := os.MkdirAll(filepath.Join(r.dir, d), 0o700); err != nil {
-			r.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
 }
 
 // wipe empties the directories, as if the machine had been replaced.
-func (r *replica) wipe() {
-	r.t.Helper()
+func (r *replica) wipe(t testing.TB) {
+	t.Helper()
 	for _, d := range []string{"data", "cfg", "certs"} {
 		if err := os.RemoveAll(filepath.Join(r.dir, d)); err != nil {
-			r.t.Fatal(err)
+			t.Fatal(err)
 		}
 	}
-	r.makeDirs()
+	r.makeDirs(t)
 }
 
 // command is the whole command line. Later flags override earlier ones.
@@ -69,35 +70,34 @@ func (r *replica) command() []string {
 	}, r.args...)
 }
 
-func (r *replica) start() *replica {
-	r.t.Helper()
+func (r *replica) start(t testing.TB) *replica {
+	t.Helper()
 	r.process = startProcess(r.t, r.name, r.env, sluice, r.command()...)
 	return r
 }
 
 // ready waits until the replica takes traffic.
-func (r *replica) ready(within time.Duration) *replica {
-	r.t.Helper()
-	eventually(r.t, within, r.name+" is ready", func() error {
+func (r *replica) ready(t testing.TB, within time.Duration) *replica {
+	t.Helper()
+	eventually(t, within, r.name+" is ready", func() error {
 		if !r.running() {
 			return fmt.Errorf("it ended: %s", tail(r.output(), 5))
 		}
-		return expectStatus(get(r.t, r.url("/readyz")), http.StatusOK)
+		return expectStatus(get(t, r.url("/readyz")), http.StatusOK)
 	})
 	return r
 }
 
 func startReplica(t testing.TB, name string, args ...string) *replica {
 	t.Helper()
-	return newReplica(t, name, args...).start().ready(60 * time.Second)
+	return newReplica(t, name, args...).start(t).ready(t, 60*time.Second)
 }
 
 func (r *replica) url(path string) string { return "http://" + loopback(r.api) + path }
 
 // dfp calls an endpoint of Docker Flow Proxy's API.
 func (r *replica) dfp(endpoint string, q url.Values) answer {
-	r.t.Helper()
-	return get(r.t, r.url("/v1/docker-flow-proxy/"+endpoint+"?"+q.Encode()))
+	return send(r.t.Context(), http.MethodGet, r.url("/v1/docker-flow-proxy/"+endpoint+"?"+q.Encode()), "")
 }
 
 // demo is the query that routes /name to a backend on this machine.
@@ -112,17 +112,17 @@ func demo(name string, port int, more ...string) url.Values {
 }
 
 // reconfigure routes /name and expects the answer that it is live on this replica.
-func (r *replica) reconfigure(name string, port int, more ...string) {
-	r.t.Helper()
+func (r *replica) reconfigure(t testing.TB, name string, port int, more ...string) {
+	t.Helper()
 	a := r.dfp("reconfigure", demo(name, port, more...))
 	if err := expectStatus(a, http.StatusOK); err != nil {
-		r.t.Fatalf("reconfigure %s on %s: %v", name, r.name, err)
+		t.Fatalf("reconfigure %s on %s: %v", name, r.name, err)
 	}
 }
 
-func (r *replica) remove(name string) {
-	r.t.Helper()
-	mustStatus(r.t, r.dfp("remove", url.Values{"serviceName": {name}}), http.StatusOK)
+func (r *replica) remove(t testing.TB, name string) {
+	t.Helper()
+	mustStatus(t, r.dfp("remove", url.Values{"serviceName": {name}}), http.StatusOK)
 }
 
 // request sends a request through HAProxy.

@@ -16,10 +16,10 @@ func startThree(t testing.TB, args ...string) (*natsServer, []*replica) {
 	var replicas []*replica
 	for i := range 3 {
 		r := newReplica(t, fmt.Sprintf("replica-%d", i+1), append([]string{"--nats-url", n.url()}, args...)...)
-		replicas = append(replicas, r.start())
+		replicas = append(replicas, r.start(t))
 	}
 	for _, r := range replicas {
-		r.ready(45 * time.Second)
+		r.ready(t, 45*time.Second)
 	}
 	return n, replicas
 }
@@ -44,7 +44,7 @@ func TestThreeReplicas(t *testing.T) {
 
 	t.Run("a reconfigure of any replica is routed by all", func(t *testing.T) {
 		for i, r := range replicas {
-			r.reconfigure(fmt.Sprintf("via-%d", i), port)
+			r.reconfigure(t, fmt.Sprintf("via-%d", i), port)
 		}
 		for i := range replicas {
 			routedByAll(t, replicas, fmt.Sprintf("/via-%d/x", i), "one")
@@ -53,8 +53,8 @@ func TestThreeReplicas(t *testing.T) {
 	})
 	t.Run("the last of conflicting writers wins everywhere", func(t *testing.T) {
 		two := startBackend(t, "two")
-		replicas[0].reconfigure("via-0", port)
-		replicas[1].reconfigure("via-0", two)
+		replicas[0].reconfigure(t, "via-0", port)
+		replicas[1].reconfigure(t, "via-0", two)
 		routedByAll(t, replicas, "/via-0", "two")
 	})
 	for _, c := range []struct{ name, param, value string }{
@@ -64,7 +64,7 @@ func TestThreeReplicas(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			for n := range 5 {
 				name := fmt.Sprintf("%s-%d", c.param, n)
-				replicas[n%3].reconfigure(name, port, c.param, c.value)
+				replicas[n%3].reconfigure(t, name, port, c.param, c.value)
 				for _, r := range replicas {
 					if err := r.routed("/"+name, "one"); err != nil {
 						t.Error(err)
@@ -108,7 +108,7 @@ func TestReplacedReplicaRecovers(t *testing.T) {
 	var names []string
 	for n := range 20 {
 		name := fmt.Sprintf("s%02d", n)
-		replicas[n%3].reconfigure(name, port, "wait", "none")
+		replicas[n%3].reconfigure(t, name, port, "wait", "none")
 		names = append(names, name)
 	}
 	converged(t, replicas)
@@ -118,13 +118,13 @@ func TestReplacedReplicaRecovers(t *testing.T) {
 			victim.kill()
 			others := without(replicas, victim)
 			added := "while-" + victim.name + "-was-away"
-			others[0].reconfigure(added, port)
-			others[1].remove(names[0])
+			others[0].reconfigure(t, added, port)
+			others[1].remove(t, names[0])
 			gone := names[0]
 			names = append(names[1:], added)
 
-			victim.wipe()
-			victim.start().ready(30 * time.Second)
+			victim.wipe(t)
+			victim.start(t).ready(t, 30*time.Second)
 			for _, name := range names {
 				if err := victim.routed("/"+name, "one"); err != nil {
 					t.Errorf("right after ready: %v", err)

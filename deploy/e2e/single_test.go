@@ -58,7 +58,7 @@ func TestOneNode(t *testing.T) {
 		}
 	})
 	t.Run("a removed service is gone at once", func(t *testing.T) {
-		r.remove("go-demo")
+		r.remove(t, "go-demo")
 		mustStatus(t, r.request("/go-demo/hello"), http.StatusServiceUnavailable)
 	})
 }
@@ -66,7 +66,7 @@ func TestOneNode(t *testing.T) {
 func TestNativeAPI(t *testing.T) {
 	r := startReplica(t, "local")
 	port := startBackend(t, "one")
-	r.reconfigure("web", port)
+	r.reconfigure(t, "web", port)
 	url := r.url("/v1/services/web")
 
 	read := mustStatus(t, get(t, url), http.StatusOK)
@@ -96,16 +96,16 @@ func TestRestartKeepsState(t *testing.T) {
 	r := startReplica(t, "local")
 	port := startBackend(t, "one")
 	for _, name := range []string{"a", "b", "c"} {
-		r.reconfigure(name, port)
+		r.reconfigure(t, name, port)
 	}
-	r.remove("b")
+	r.remove(t, "b")
 	before, err := r.own()
 	if err != nil {
 		t.Fatal(err)
 	}
 	check := func(how string) {
 		t.Helper()
-		r.start().ready(30 * time.Second)
+		r.start(t).ready(t, 30*time.Second)
 		for _, path := range []string{"/a", "/c"} { // the first request after ready
 			if err := r.routed(path, "one"); err != nil {
 				t.Errorf("after %s: %v", how, err)
@@ -120,7 +120,7 @@ func TestRestartKeepsState(t *testing.T) {
 			t.Errorf("after %s: %+v, before: %+v", how, after, before)
 		}
 	}
-	if code := r.stop(syscall.SIGTERM); code != 0 {
+	if code := r.stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("SIGTERM: exit code %d", code)
 	}
 	check("SIGTERM")
@@ -131,7 +131,7 @@ func TestRestartKeepsState(t *testing.T) {
 // TestStopIsGraceful: after SIGTERM the node is not ready, but serves for a while.
 func TestStopIsGraceful(t *testing.T) {
 	r := startReplica(t, "local")
-	r.reconfigure("web", startBackend(t, "one"))
+	r.reconfigure(t, "web", startBackend(t, "one"))
 	if err := r.cmd.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -141,7 +141,7 @@ func TestStopIsGraceful(t *testing.T) {
 	if err := r.routed("/web", "one"); err != nil {
 		t.Errorf("while stopping: %v", err)
 	}
-	if code := r.exitCode(30 * time.Second); code != 0 {
+	if code := r.exitCode(t, 30*time.Second); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if left := r.descendants("haproxy"); len(left) > 0 {
@@ -152,7 +152,7 @@ func TestStopIsGraceful(t *testing.T) {
 // TestKilledHAProxyComesBack: the routes are there again without anybody's help.
 func TestKilledHAProxyComesBack(t *testing.T) {
 	r := startReplica(t, "local")
-	r.reconfigure("web", startBackend(t, "one"))
+	r.reconfigure(t, "web", startBackend(t, "one"))
 	victims := r.descendants("haproxy")
 	if len(victims) == 0 {
 		t.Fatal("no HAProxy below sluice")
@@ -166,7 +166,7 @@ func TestKilledHAProxyComesBack(t *testing.T) {
 	eventually(t, 15*time.Second, "ready again", func() error {
 		return expectStatus(get(t, r.url("/readyz")), http.StatusOK)
 	})
-	r.reconfigure("other", startBackend(t, "two"))
+	r.reconfigure(t, "other", startBackend(t, "two"))
 	if err := r.routed("/other", "two"); err != nil {
 		t.Error(err)
 	}

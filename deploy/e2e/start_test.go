@@ -13,8 +13,8 @@ import (
 // refusesToStart expects exit code 1 and an output that holds all hints.
 func refusesToStart(t *testing.T, r *replica, hints ...string) {
 	t.Helper()
-	r.start()
-	if code := r.exitCode(20 * time.Second); code != 1 {
+	r.start(t)
+	if code := r.exitCode(t, 20*time.Second); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	says(t, r.output(), hints...)
@@ -54,7 +54,7 @@ func TestBadStarts(t *testing.T) {
 		busy := occupy(t)
 		r := newReplica(t, "local")
 		r.env = []string{fmt.Sprintf("DEFAULT_PORTS=%d", busy)}
-		r.start()
+		r.start(t)
 		eventually(t, 20*time.Second, "it says so", func() error {
 			if out := r.output(); !strings.Contains(out, fmt.Sprint(busy)) || !strings.Contains(out, "DEFAULT_PORTS") {
 				return fmt.Errorf("output: %s", tail(out, 10))
@@ -112,17 +112,17 @@ func TestWaitingStarts(t *testing.T) {
 	t.Run("for NATS", func(t *testing.T) {
 		n := startNATS(t)
 		n.stop()
-		r := newReplica(t, "local", "--nats-url", n.url()).start()
+		r := newReplica(t, "local", "--nats-url", n.url()).start(t)
 		notReady(t, r, "log")
 		n.start()
-		r.ready(45 * time.Second)
+		r.ready(t, 45*time.Second)
 	})
 	t.Run("for Consul, which may hold a state", func(t *testing.T) {
-		r := newReplica(t, "local", "--consul-addr", loopback(freePort(t))).start()
+		r := newReplica(t, "local", "--consul-addr", loopback(freePort(t))).start(t)
 		notReady(t, r, "consul")
 	})
 	t.Run("for the operator", func(t *testing.T) {
-		r := newReplica(t, "local", "--no-bootstrap").start()
+		r := newReplica(t, "local", "--no-bootstrap").start(t)
 		notReady(t, r, "bootstrap")
 	})
 }
