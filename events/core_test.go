@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"fmt"
+	"slices"
 	"testing"
 	"time"
 
@@ -148,4 +149,11 @@ func mapOf(list ...crdt.Entry) *crdt.Map {
 		m.Merge(e)
 	}
 	return m
+}
+
+// sameEntries compares two maps without looking at their digests.
+func sameEntries(a, b *crdt.Map) bool {
+	return slices.EqualFunc(a.Sorted(), b.Sorted(), func(x, y crdt.Entry) bool {
+		return x.Key == y.Key && x.Compare(y) == 0
+	})
 }
