@@ -35,6 +35,12 @@ func ask(ctx context.Context, socket, command string, timeout time.Duration) (st
 	if _, err := io.WriteString(conn, command+"\n"); err != nil {
 		return "", fmt.Errorf("send %q: %w", command, err)
 	}
+	// The master keeps a connection open until it is told that no more commands come.
+	if half, ok := conn.(*net.UnixConn); ok {
+		if err := half.CloseWrite(); err != nil {
+			return "", fmt.Errorf("send %q: %w", command, err)
+		}
+	}
 	answer, err := io.ReadAll(io.LimitReader(conn, maxAnswer))
 	if err != nil {
 		return "", fmt.Errorf("read answer of %q: %w", command, err)
