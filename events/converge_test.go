@@ -183,7 +183,7 @@ func (f *flock) loseTail(n int) {
 	f.messages = f.messages[:max(len(f.messages)-n, 0)]
 }
 
-func TestReplicasConverge(t *testing.T) {
+func TestFoldAndReplaceConverge(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		f := newFlock(t, 3)
 		pick := func(t *rapid.T) *member { return f.members[rapid.IntRange(0, 2).Draw(t, "replica")] }
