@@ -2,9 +2,12 @@ package e2e_test
 
 import (
 	"context"
+	"crypto/rand"
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -56,6 +59,16 @@ func stored(t testing.TB, stream jetstream.Stream, subject string) []jetstream.M
 	return all
 }
 
+// clusterKey is a file with a key that seals secrets in the log.
+func clusterKey(t testing.TB) string {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "key")
+	if err := os.WriteFile(path, []byte(rand.Text()+rand.Text()+"\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func openStream(t testing.TB, n *natsServer) jetstream.Stream {
 	t.Helper()
 	js, err := jetstream.New(connect(t, n.url()))
@@ -72,7 +85,7 @@ func openStream(t testing.TB, n *natsServer) jetstream.Stream {
 // TestLogIsReadable: the stream is as documented, and any NATS client reads the events.
 func TestLogIsReadable(t *testing.T) {
 	n := startNATS(t)
-	r := startReplica(t, "local", "--nats-url", n.url())
+	r := startReplica(t, "local", "--nats-url", n.url(), "--cluster-key-file", clusterKey(t))
 	port := startBackend(t, "one")
 	r.reconfigure(t, "go-demo", port, "users", "ann:correct-horse-battery")
 	r.remove(t, "go-demo")
@@ -150,6 +163,12 @@ func TestForeignMessages(t *testing.T) {
 	n := startNATS(t)
 	r := startReplica(t, "local", "--nats-url", n.url())
 	port := startBackend(t, "one")
+	t.Run("a password without a cluster key is refused with the remedy", func(t *testing.T) {
+		a := mustStatus(t, r.dfp("reconfigure", demo("web", port, "users", "ann:correct-horse")), http.StatusBadRequest)
+		if !strings.Contains(a.Body, "--cluster-key-file") || strings.Contains(a.Body, "correct-horse") {
+			t.Errorf("answer %v", a)
+		}
+	})
 	r.reconfigure(t, "web", port)
 
 	for _, garbage := range []string{"", "{", "null", `{"specversion":"1.0"}`, strings.Repeat("x", 100_000)} {

@@ -80,13 +80,24 @@ func untilRouted(r *replica, name string, port int) (time.Duration, error) {
 
 // BenchmarkChangeToTraffic: from the request to the first routed answer.
 func BenchmarkChangeToTraffic(b *testing.B) {
-	for _, existing := range []int{10, 500} {
-		b.Run(fmt.Sprintf("sequential/%d-services", existing), func(b *testing.B) {
-			r, port := loaded(b, existing)
+	for _, c := range []struct {
+		name     string
+		services int
+		pause    time.Duration
+	}{
+		// A change that comes alone is loaded at once; under a stream of changes loads keep
+		// their distance.
+		{"alone/10-services", 10, 3 * time.Second},
+		{"alone/500-services", 500, 3 * time.Second},
+		{"one-after-the-other/10-services", 10, 0},
+	} {
+		b.Run(c.name, func(b *testing.B) {
+			r, port := loaded(b, c.services)
 			var took []time.Duration
 			for b.Loop() {
-				for i := range 20 {
-					d, err := untilRouted(r, fmt.Sprintf("new-%d-%d", len(took), i), port)
+				for range 10 {
+					time.Sleep(c.pause)
+					d, err := untilRouted(r, fmt.Sprintf("new-%d", len(took)), port)
 					if err != nil {
 						b.Fatal(err)
 					}

@@ -154,6 +154,7 @@ type status struct {
 
 	Ready      bool
 	Stale      string
+	Problem    string
 	Quarantine []struct{ Service, Version, Reason, Serving string }
 }
 

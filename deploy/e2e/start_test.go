@@ -78,9 +78,9 @@ func TestBadStarts(t *testing.T) {
 		refusesToStart(t, newReplica(t, "local", "--haproxy", "/nowhere/haproxy"), "--haproxy", "/nowhere/haproxy", "install")
 	})
 	t.Run("all configuration problems at once", func(t *testing.T) {
-		r := newReplica(t, "local", "--namespace", "Not A Name", "--api-addr", "nonsense", "--nats-url", "http://x")
+		r := newReplica(t, "local", "--namespace", "Not A Name", "--api-addr", "nonsense", "--name", "a/b")
 		r.env = []string{"DEFAULT_PORTS=eighty"}
-		refusesToStart(t, r, "--namespace", "SLUICE_NAMESPACE", "--api-addr", "SLUICE_API_ADDR", "--nats-url", "DEFAULT_PORTS")
+		refusesToStart(t, r, "--namespace", "SLUICE_NAMESPACE", "--api-addr", "SLUICE_API_ADDR", "--name", "DEFAULT_PORTS")
 	})
 	t.Run("every flag has its variable", func(t *testing.T) {
 		r := newReplica(t, "local")
@@ -93,14 +93,14 @@ func TestBadStarts(t *testing.T) {
 func notReady(t *testing.T, r *replica, reason string) {
 	t.Helper()
 	eventually(t, 20*time.Second, "it tells why it waits: "+reason, func() error {
-		a := get(t, r.url("/readyz"))
-		if err := expectStatus(a, http.StatusServiceUnavailable); err != nil {
+		if err := expectStatus(get(t, r.url("/readyz")), http.StatusServiceUnavailable); err != nil {
 			return err
 		}
-		if !strings.Contains(strings.ToLower(a.Body), reason) {
-			return fmt.Errorf("/readyz says %s", a.Body)
+		s, err := r.own()
+		if why := s.Stale + " " + s.Problem; err == nil && !strings.Contains(strings.ToLower(why), reason) {
+			err = fmt.Errorf("/v1/replicas says %q", why)
 		}
-		return nil
+		return err
 	})
 	if a := r.request("/"); a.Err == nil {
 		t.Errorf("the traffic port answers before ready: %v", a)
