@@ -87,6 +87,10 @@ func (r *Replica) setProblem(text string) {
 // report tells about pending changes that may be lost. The caller holds mu.
 func (r *Replica) report(reports []Report) {
 	for _, p := range reports {
+		if p.Reason == ReasonCollected { // an old tombstone: nothing is lost with it
+			r.cfg.Logger.Debug().Str("key", p.Entry.Key).Msg("the new state has no trace of an old removal")
+			continue
+		}
 		r.metrics.reported.WithLabelValues(p.Reason).Inc()
 		r.cfg.Logger.Error().Str("key", p.Entry.Key).Stringer("stamp", p.Entry.Stamp).
 			Bool("deleted", p.Entry.Deleted).Str("reason", p.Reason).Msg("a change may be lost")

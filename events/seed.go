@@ -86,7 +86,27 @@ func (s *session) genesis(ctx context.Context) (*Genesis, error) {
 			return nil, ctx.Err()
 		}
 	}
+	if err := s.checkClock(ctx); err != nil {
+		return nil, err
+	}
 	return s.r.blankGenesis(), nil
+}
+
+// checkClock compares this machine's clock with the log's: a blank genesis from the future
+// would make every later write look expired.
+func (s *session) checkClock(ctx context.Context) error {
+	seq, err := s.r.cfg.Log.Append(ctx, Tick(s.r.cfg.Subjects, s.r.tickID()))
+	if err != nil {
+		return fmt.Errorf("compare the clock with the log's: %w", err)
+	}
+	m, err := s.r.cfg.Log.Get(ctx, seq)
+	if err != nil {
+		return fmt.Errorf("compare the clock with the log's: %w", err)
+	}
+	if off := m.Time.Sub(s.r.cfg.Wall()).Abs(); off > DefaultParams().F/4 {
+		return fmt.Errorf("%w: %s apart: set the clock of this machine or of the log's (NTP)", ErrClock, off.Round(time.Second))
+	}
+	return nil
 }
 
 func (r *Replica) genesisOfState() *Genesis {

@@ -181,6 +181,9 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 	m.ExpectLast = expect
 	receipt.Seq, err = r.append(ctx, m)
 	switch {
+	case errors.Is(err, ErrUnknownOutcome) && expect != nil:
+		r.drop(e) // offered again without its condition it could overwrite what came meanwhile
+		return receipt, err
 	case errors.Is(err, ErrUnknownOutcome):
 		poke(r.offers)
 		return receipt, err

@@ -2,16 +2,20 @@ package api
 
 import (
 	"net/http"
+	"strings"
 
 	"sluice/events"
 )
 
 // unready says why this replica should not get traffic; empty: it should.
 func (s *Server) unready() string {
+	status := s.cfg.Replica.Status()
 	switch {
 	case s.draining.Load():
 		return "the replica is stopping"
-	case !s.cfg.Replica.Status().Ready:
+	case !status.Ready && status.Stale+status.Problem != "":
+		return strings.Trim("the state is not restored and served yet: "+status.Stale+"; "+status.Problem, "; ")
+	case !status.Ready:
 		return "the state is not restored and served yet"
 	case !s.cfg.Proxy.Ready():
 		return "HAProxy does not serve a configuration"
