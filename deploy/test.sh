@@ -20,7 +20,8 @@ consul=${XDG_CACHE_HOME:-$HOME/.cache}/sluice-test/consul-$consul_version
 step() {
 	local headline=$1 since=$SECONDS
 	shift
-	say "" "" "=== $headline" | tail -n 1
+	say ""
+	say "=== $headline"
 	"$@" || die "$headline: not passed after $((SECONDS - since)) s" "Run this step alone: deploy/test.sh $target"
 	say "=== $headline: passed in $((SECONDS - since)) s"
 }

@@ -1,7 +1,5 @@
 package events
 
-import "time"
-
 // applied lets the pending layer follow effects of the serving fold. The caller holds mu.
 func (r *Replica) applied(effects []Effect) {
 	for _, e := range effects {
@@ -117,6 +115,3 @@ func poke(c chan struct{}) {
 	default:
 	}
 }
-
-// skewLimit is the part of F that a clock may be off before writes are refused (I12).
-func skewLimit(p Params) time.Duration { return p.F / 4 }

@@ -72,7 +72,7 @@ func TestFoldRule5(t *testing.T) {
 		"the lesser node":             {put("a", at(470, 1), "x"), events.ResultBeaten},
 		"lesser bytes":                {put("a", at(470, 2), "a"), events.ResultBeaten},
 		"just not too far ahead":      {put("b", at(520, 1), "x"), events.ResultApplied},
-		"too far ahead":               {put("b", crdt.Stamp{HLC: (begin+520*second+1)<<16 | 0, Node: 1 << 63}, "x"), events.ResultFuture},
+		"too far ahead":               {put("b", crdt.Stamp{HLC: (begin + 520*second + 1) << 16, Node: 1 << 63}, "x"), events.ResultFuture},
 		"absurdly far ahead":          {put("b", crdt.Stamp{HLC: 1<<64 - 1, Node: 1 << 63}, "x"), events.ResultFuture},
 		"just young enough":           {put("b", at(100, 1), "x"), events.ResultApplied},
 		"too old":                     {put("b", crdt.Stamp{HLC: (begin+100*second)<<16 - 1, Node: 1 << 63}, "x"), events.ResultExpired},

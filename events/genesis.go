@@ -12,13 +12,6 @@ import (
 	"sluice/crdt"
 )
 
-// Types of control messages.
-const (
-	typeGenesis = "sluice.genesis"
-	typeChunk   = "sluice.chunk"
-	typeTick    = "sluice.tick"
-)
-
 const (
 	// chunkBytes of the map go into one chunk: 120 KiB as base64, so that the message stays
 	// below 128 KiB.

@@ -19,7 +19,7 @@ import (
 	"sluice/cmd/internal/node"
 )
 
-// newRunCommand is the proxy replica. getenv reads the environment, os.Environ's form.
+// newRunCommand is the proxy replica. environ is the environment, as os.Environ returns it.
 func newRunCommand(version string, environ []string) *cobra.Command {
 	flags := newRunFlags()
 	cmd := &cobra.Command{
@@ -95,12 +95,10 @@ func newLogger(w io.Writer, level string) zerolog.Logger {
 
 // runFlags holds what the flags of run say.
 type runFlags struct {
-	cfg       node.Config
-	bindAddr  string
-	consul    []string
-	certsDir  string
-	logLevel  string
-	namespace string
+	cfg      node.Config
+	bindAddr string
+	consul   []string
+	logLevel string
 }
 
 func newRunFlags() *runFlags { return &runFlags{cfg: node.DefaultConfig()} }

@@ -14,8 +14,8 @@ var sluice string
 
 func TestMain(m *testing.M) { os.Exit(buildAndRun(m)) }
 
-// buildAndRun builds the program once. SLUICE_TEST_RACE=1 builds it with the race
-// detector, whose reports then show up in the logs of failing tests.
+// buildAndRun builds the program once; SLUICE_TEST_RACE=1 with the race detector, whose
+// reports fail the test that provoked them.
 func buildAndRun(m *testing.M) int {
 	dir, err := os.MkdirTemp("", "sluice-e2e-")
 	if err != nil {

@@ -55,9 +55,22 @@ func (p *process) cleanUp() {
 		p.kill()
 	}
 	p.killFamily()
+	if bug := bugIn(p.output()); bug != "" {
+		p.t.Errorf("%s: %s", p.name, bug)
+	}
 	if p.t.Failed() {
 		p.t.Logf("--- log of %s (end):\n%s", p.name, tail(p.output(), 60))
 	}
+}
+
+// bugIn finds what no program may ever print: the Go runtime's complaints.
+func bugIn(output string) string {
+	for _, mark := range []string{"WARNING: DATA RACE", "panic: ", "fatal error: "} {
+		if _, rest, found := strings.Cut(output, mark); found {
+			return mark + rest[:min(len(rest), 4000)]
+		}
+	}
+	return ""
 }
 
 func (p *process) running() bool {
