@@ -204,10 +204,16 @@ func checkURLs(cfg ConnConfig) error {
 		}
 		return nil
 	}
-	if strings.TrimSpace(cfg.URL) == "" {
+	return CheckURL(cfg.URL)
+}
+
+// CheckURL reports what is wrong with a list of NATS addresses, without repeating them: they
+// may hold passwords.
+func CheckURL(list string) error {
+	if strings.TrimSpace(list) == "" {
 		return errors.New("NATS: no address is given; set one such as nats://nats:4222")
 	}
-	for i, text := range strings.Split(cfg.URL, ",") {
+	for i, text := range strings.Split(list, ",") {
 		if err := checkURL(strings.TrimSpace(text)); err != nil {
 			return fmt.Errorf("NATS address %d: %w", i+1, err)
 		}

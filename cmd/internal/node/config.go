@@ -15,6 +15,8 @@ import (
 	"github.com/rs/zerolog"
 
 	"sluice/events"
+	"sluice/events/consul"
+	"sluice/events/stream"
 	"sluice/proxy"
 )
 
@@ -125,6 +127,7 @@ const (
 	setDataDir   setting = "--data-dir (SLUICE_DATA_DIR)"
 	setCfgDir    setting = "--cfg-dir (SLUICE_CFG_DIR)"
 	setNamespace setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
+	setURL       setting = "--nats-url (SLUICE_NATS_URL)"
 	setListen    setting = "--nats-listen (SLUICE_NATS_LISTEN)"
 	setSeparator setting = "SEPARATOR"
 	setKey       setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
@@ -148,6 +151,12 @@ func (c Config) Validate() error {
 	errs = append(errs, checkAddr(setAPIAddr, c.APIAddr), checkDirectory(c.DataDir, setDataDir), checkDirectory(c.Proxy.CfgDir, setCfgDir))
 	if c.NATS.Embedded() {
 		errs = append(errs, checkAddr(setListen, c.NATS.Listen))
+	} else if err := stream.CheckURL(c.NATS.URL); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", setURL, err))
+	}
+	if len(c.Consul.Addrs) > 0 {
+		_, err := consul.New(consul.Config{Addrs: c.Consul.Addrs, Namespace: "any", Prefix: c.Consul.Prefix})
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
 }

@@ -21,6 +21,7 @@ import (
 	"sluice/events/gossip"
 	"sluice/events/stream"
 	"sluice/proxy"
+	"sluice/proxy/haproxy"
 )
 
 // Node is a replica with all its parts. Create it with Open, then call Run once.
@@ -28,7 +29,9 @@ type Node struct {
 	cfg      Config
 	subjects events.Subjects
 	metrics  *prometheus.Registry
-	key      *seal.Key
+	key      *seal.Key // nil in a cluster that was given none
+	access   api.Tokens
+	haproxy  haproxy.Binary
 
 	conn       *stream.Conn
 	log        *stream.Log
@@ -54,11 +57,7 @@ func Open(ctx context.Context, cfg Config) (*Node, error) {
 }
 
 func (n *Node) open(ctx context.Context) error {
-	if err := n.cfg.Validate(); err != nil {
-		return err
-	}
-	var err error
-	if n.key, err = clusterKey(n.cfg); err != nil {
+	if err := n.check(ctx); err != nil {
 		return err
 	}
 	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openProxy, n.openStatus, n.openAPI} {
@@ -67,6 +66,17 @@ func (n *Node) open(ctx context.Context) error {
 		}
 	}
 	return nil
+}
+
+// check reports all problems that need neither a port nor another program.
+func (n *Node) check(ctx context.Context) error {
+	errs := []error{n.cfg.Validate(), nil, nil, nil}
+	n.access, errs[1] = tokens(n.cfg)
+	n.haproxy, errs[2] = haproxy.Find(ctx, n.cfg.HAProxy)
+	if errs[0] == nil { // a key may have to be written
+		n.key, errs[3] = clusterKey(n.cfg)
+	}
+	return errors.Join(errs...)
 }
 
 // onClose adds what Run's end, or a failing Open, has to undo.
@@ -131,15 +141,12 @@ func (n *Node) openStatus(context.Context) error {
 }
 
 func (n *Node) openAPI(ctx context.Context) error {
-	access, err := tokens(n.cfg)
-	if err != nil {
-		return err
-	}
 	n.status.fixed.InsecureAPI = n.cfg.InsecureAPI
-	n.api, err = api.NewServer(n.apiConfig(access))
+	server, err := api.NewServer(n.apiConfig())
 	if err != nil {
 		return err
 	}
+	n.api = server
 	if err := n.api.Listen(ctx); err != nil {
 		return err
 	}
@@ -193,9 +200,9 @@ func (n *Node) component(name string) zerolog.Logger {
 	return n.cfg.Logger.With().Str("component", name).Logger()
 }
 
-func (n *Node) apiConfig(access api.Tokens) api.Config {
+func (n *Node) apiConfig() api.Config {
 	cfg := api.Config{
-		Addr: n.cfg.APIAddr, Tokens: access, Insecure: n.cfg.InsecureAPI, Log: n.cfg.Logger,
+		Addr: n.cfg.APIAddr, Tokens: n.access, Insecure: n.cfg.InsecureAPI, Log: n.cfg.Logger,
 		Replica: state{n.replica, n.status}, Waiter: n.status.roster, Replicas: n.status.roster,
 		Proxy:   gateway{n.controller},
 		History: history{replica: n.replica, subjects: n.subjects, read: n.readLog},

@@ -12,6 +12,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"strconv"
 	"time"
 
 	"sluice/crdt/service"
@@ -21,12 +22,8 @@ import (
 	"sluice/proxy/haproxy"
 )
 
-// openProxy finds HAProxy and prepares what drives it; nothing is started or bound yet.
-func (n *Node) openProxy(ctx context.Context) error {
-	binary, err := haproxy.Find(ctx, n.cfg.HAProxy)
-	if err != nil {
-		return err
-	}
+// openProxy prepares what drives HAProxy; nothing is started or bound yet.
+func (n *Node) openProxy(context.Context) error {
 	options, err := n.proxyOptions()
 	if err != nil {
 		return err
@@ -36,7 +33,7 @@ func (n *Node) openProxy(ctx context.Context) error {
 		Limits:  n.limits(),
 		Source:  source{n.replica},
 		Process: haproxy.New(haproxy.Config{
-			Binary: binary, ConfigFile: proxy.ConfigPath(&options),
+			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options),
 			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),
 			Logger: n.component("haproxy"),
 		}),
@@ -93,8 +90,30 @@ func runDir(cfgDir string) string {
 	return filepath.Join(os.TempDir(), "sluice-"+hex.EncodeToString(sum[:6]))
 }
 
+// limits is what this replica's operator allows in definitions.
 func (n *Node) limits() service.Limits {
-	return service.Limits{AllowRaw: n.cfg.AllowRawConfig, TemplatesDir: n.cfg.Proxy.TemplatesDir != ""}
+	return service.Limits{
+		AllowRaw: n.cfg.AllowRawConfig, TemplatesDir: n.cfg.Proxy.TemplatesDir != "", OwnPorts: n.ownPorts(),
+	}
+}
+
+// ownPorts are those that no service may listen on or be sent to.
+func (n *Node) ownPorts() []service.OwnPort {
+	var own []service.OwnPort
+	add := func(addr, use string) {
+		_, port, err := net.SplitHostPort(addr)
+		if number, numErr := strconv.Atoi(port); err == nil && numErr == nil && number > 0 {
+			own = append(own, service.OwnPort{Port: number, Use: use})
+		}
+	}
+	add(n.cfg.APIAddr, "the API")
+	if n.cfg.NATS.Embedded() {
+		add(n.cfg.NATS.Listen, "NATS")
+	}
+	for _, b := range n.cfg.Proxy.Binds {
+		own = append(own, service.OwnPort{Port: b.Port, Use: "HTTP traffic"})
+	}
+	return own
 }
 
 // maxEarlier is how many earlier versions are tried in place of a refused one.
