@@ -154,7 +154,6 @@ type status struct {
 
 	Ready      bool
 	Stale      string
-	Problem    string
 	Quarantine []struct{ Service, Version, Reason, Serving string }
 }
 
