@@ -78,9 +78,9 @@ func TestBadStarts(t *testing.T) {
 		refusesToStart(t, newReplica(t, "local", "--haproxy", "/nowhere/haproxy"), "--haproxy", "/nowhere/haproxy", "install")
 	})
 	t.Run("all configuration problems at once", func(t *testing.T) {
-		r := newReplica(t, "local", "--namespace", "Not A Name", "--api-addr", "nonsense", "--name", "a/b")
+		r := newReplica(t, "local", "--namespace", "Not A Name", "--api-addr", "nonsense", "--name", "a/b", "--nats-url", "http://x")
 		r.env = []string{"DEFAULT_PORTS=eighty"}
-		refusesToStart(t, r, "--namespace", "SLUICE_NAMESPACE", "--api-addr", "SLUICE_API_ADDR", "--name", "DEFAULT_PORTS")
+		refusesToStart(t, r, "--namespace", "SLUICE_NAMESPACE", "--api-addr", "SLUICE_API_ADDR", "--name", "--nats-url", "DEFAULT_PORTS")
 	})
 	t.Run("every flag has its variable", func(t *testing.T) {
 		r := newReplica(t, "local")
