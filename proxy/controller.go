@@ -198,6 +198,7 @@ func (c *Controller) step(ctx context.Context) time.Duration {
 		return wait
 	}
 	if err := c.sync(ctx, d, false); err != nil && ctx.Err() == nil {
+		err = errors.Join(err, c.revive(ctx))
 		c.failures++
 		wait := min(100*time.Millisecond<<min(c.failures, 7), 10*time.Second)
 		c.log.Error().Err(err).Dur("again_in", wait).Msg("cannot bring haproxy up to date")

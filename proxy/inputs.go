@@ -63,7 +63,7 @@ func (c *Controller) view() View {
 		v.Template = func(name string) (string, error) { return readLocal(c.options.TemplatesDir, name) }
 	}
 	if c.cfg.Certificates != nil {
-		v.Certificates, _ = c.cfg.Certificates.Files()
+		v.Certificates, v.Problems = c.cfg.Certificates.Files()
 		if fallback, err := c.cfg.Certificates.Fallback(); err == nil {
 			v.Fallback = fallback
 		} else {

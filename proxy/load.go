@@ -1,11 +1,13 @@
 package proxy
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 
@@ -18,7 +20,7 @@ func (c *Controller) load(ctx context.Context, d Desired, m *Model, list []candi
 	began := time.Now()
 	generation := c.generation + 1
 	files := m.Files(generation)
-	if err := c.write(files, c.live.files); err != nil {
+	if err := c.write(files); err != nil {
 		return err
 	}
 	c.generation = generation // even a load that fails may have reached a worker
@@ -35,19 +37,17 @@ func (c *Controller) load(ctx context.Context, d Desired, m *Model, list []candi
 	return nil
 }
 
-// write replaces the files that differ, the configuration itself last: it refers to the others.
-func (c *Controller) write(files, current []File) error {
-	known := make(map[string]File, len(current))
-	for _, f := range current {
-		known[f.Name] = f
-	}
+// write replaces the files that differ on disk, the configuration itself last: it refers
+// to the others.
+func (c *Controller) write(files []File) error {
 	ordered := slices.Clone(files)
 	slices.SortStableFunc(ordered, func(a, b File) int { return isConfig(a) - isConfig(b) })
 	for _, f := range ordered {
-		if old, ok := known[f.Name]; ok && slices.Equal(old.Data, f.Data) {
+		path := filepath.Join(c.options.CfgDir, f.Name)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, f.Data) {
 			continue
 		}
-		if err := c.cfg.WriteFile(filepath.Join(c.options.CfgDir, f.Name), f.Data, f.Mode); err != nil {
+		if err := c.cfg.WriteFile(path, f.Data, f.Mode); err != nil {
 			return fmt.Errorf("write configuration: %w", err)
 		}
 	}
@@ -65,7 +65,7 @@ func (c *Controller) putBack(cause error) error {
 	if !c.live.loaded {
 		return withRemedy(cause)
 	}
-	if err := c.write(c.live.files, nil); err != nil {
+	if err := c.write(c.live.files); err != nil {
 		c.log.Error().Err(err).Msg("cannot put the previous configuration back")
 	}
 	return withRemedy(cause)
@@ -76,6 +76,37 @@ func withRemedy(err error) error {
 		return fmt.Errorf("%w: stop the program that has the port, or choose another with DEFAULT_PORTS or BIND_PORTS", err)
 	}
 	return err
+}
+
+// revive starts a dead HAProxy with the files that were live, when the newest state
+// cannot be: whatever is wrong with that must not cost the traffic too.
+func (c *Controller) revive(ctx context.Context) error {
+	if !c.live.loaded || ctx.Err() != nil || c.cfg.Process.State(ctx).Up {
+		return nil
+	}
+	if err := c.write(c.live.files); err != nil {
+		return err
+	}
+	text, err := os.ReadFile(ConfigPath(c.options))
+	if err != nil {
+		return fmt.Errorf("read configuration: %w", err)
+	}
+	generation := generationIn(text)
+	if err := c.cfg.Process.Load(ctx, generation); err != nil {
+		return fmt.Errorf("start haproxy with the last good configuration: %w", err)
+	}
+	return nil
+}
+
+// generationIn is the generation that a configuration describes, 0 for none.
+func generationIn(config []byte) uint64 {
+	_, rest, _ := strings.Cut(string(config), "description gen-")
+	digits, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // rejectPorts quarantines the services that asked for a port which HAProxy cannot have:

@@ -51,6 +51,7 @@ func Build(o *Options, services []service.Service, view View) *Model {
 		}
 		usable = append(usable, &services[i])
 	}
+	m.notes = slices.Clone(view.Problems)
 	m.render(targets(usable))
 	return m
 }

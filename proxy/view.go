@@ -14,6 +14,8 @@ type View struct {
 	// Certificates are paths of PEM bundles, Fallback the self-signed one.
 	Certificates []string
 	Fallback     string
+	// Problems are local inputs that cannot be used, one line each; they become notes.
+	Problems []string
 	// Errorfiles maps status codes to error file paths.
 	Errorfiles map[int]string
 }

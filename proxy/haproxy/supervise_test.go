@@ -1,0 +1,289 @@
+package haproxy_test
+
+import (
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"os/exec"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"sluice/crdt/service"
+	"sluice/proxy"
+	"sluice/proxy/haproxy"
+)
+
+func itoa(n int) string { return strconv.Itoa(n) }
+
+func TestNothingIsBoundBeforeTheStateIsReady(t *testing.T) {
+	r := newRig(t, func(r *rig, _ *proxy.Config) { r.source.desired.Ready = false })
+	if _, err := net.DialTimeout("tcp", "127.0.0.1:"+itoa(r.http), time.Second); err == nil {
+		t.Error("the entry port is open before the state is ready")
+	}
+	if err := r.controller.Reload(t.Context(), true); !errors.Is(err, proxy.ErrNotReady) {
+		t.Errorf("reload: got %v, want ErrNotReady", err)
+	}
+	r.source.mu.Lock()
+	r.source.desired.Ready = true
+	r.source.mu.Unlock()
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
+	r.goes(call{path: "/x"}, "x")
+	if !r.controller.Report().Ready {
+		t.Error("not ready")
+	}
+}
+
+func TestUnresolvableNamesHarmNobody(t *testing.T) {
+	r := newRig(t, func(r *rig, cfg *proxy.Config) { cfg.Lookup = hosts(map[string]string{"good": "127.0.0.1"}) })
+	r.publish("serviceName=bad&servicePath=/bad&port=80")
+	r.reconfigure("serviceName=good&servicePath=/good&port=" + echo(t, "good"))
+	r.goes(call{path: "/good"}, "good")
+	if a := r.do(call{path: "/bad"}); a.status != 503 {
+		t.Errorf("unresolvable: status %d, want 503", a.status)
+	}
+	if text := r.file(proxy.ConfigFile); !strings.Contains(text, "server good good:") {
+		t.Errorf("the readable server line is missing:\n%s", text)
+	}
+}
+
+func TestAddressesThatChangeAreFollowed(t *testing.T) {
+	table := map[string]string{}
+	var mu sync.Mutex
+	r := newRig(t, func(r *rig, cfg *proxy.Config) {
+		cfg.Resolve = 50 * time.Millisecond
+		cfg.Lookup = lookupLocked(&mu, table)
+	})
+	r.reconfigure("serviceName=late&servicePath=/late&port=" + echo(t, "late"))
+	if a := r.do(call{path: "/late"}); a.status != 503 {
+		t.Errorf("status %d, want 503", a.status)
+	}
+	mu.Lock()
+	table["late"] = "127.0.0.1"
+	mu.Unlock()
+	r.await("the name to be followed", func() bool { a, err := r.try(call{path: "/late"}); return err == nil && a.status == 200 })
+}
+
+func TestDeadHAProxyComesBack(t *testing.T) {
+	r := newRig(t)
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
+	for range 2 {
+		r.kill()
+		r.await("haproxy to be back", func() bool {
+			a, err := r.try(call{path: "/x"})
+			return err == nil && a.seen.Backend == "x" && r.controller.Report().Up
+		})
+	}
+}
+
+// broken is canonical and valid for the door, but HAProxy refuses it.
+func (r *rig) broken(query string) (string, []byte) {
+	r.Helper()
+	name, value := r.value(query)
+	s, err := service.Decode(value)
+	if err != nil {
+		r.Fatal(err)
+	}
+	s.BackendExtra = "no-such-directive x"
+	value, err = s.Canonical()
+	if err != nil {
+		r.Fatal(err)
+	}
+	return name, value
+}
+
+func raw(_ *rig, cfg *proxy.Config) { cfg.Limits = service.Limits{AllowRaw: true} }
+
+func TestQuarantine(t *testing.T) {
+	r := newRig(t, raw)
+	a, b := echo(t, "a"), echo(t, "b")
+	good := "serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + a
+	r.reconfigure(good)
+	r.reconfigure("serviceName=y&servicePath=/y&outboundHostname=127.0.0.1&port=" + b)
+
+	t.Run("the last good version keeps serving", func(t *testing.T) {
+		r.TB = t
+		r.live(r.source.put(r.broken("serviceName=x&servicePath=/x,/new&outboundHostname=127.0.0.1&port=" + b)))
+		r.goes(call{path: "/x"}, "a")
+		r.goes(call{path: "/new"}, "")
+		r.goes(call{path: "/y"}, "b")
+		q := r.controller.Report().Quarantine
+		if len(q) != 1 || q[0].Service != "x" || q[0].Serving == "" || !strings.Contains(q[0].Reason, "no-such-directive") {
+			t.Errorf("quarantine: %+v", q)
+		}
+	})
+	t.Run("many bad ones at once harm no good one", func(t *testing.T) {
+		r.TB = t
+		for i := range 4 {
+			r.source.put(r.broken(fmt.Sprintf("serviceName=bad%d&servicePath=/bad%d&outboundHostname=127.0.0.1&port=%s", i, i, b)))
+		}
+		r.source.put("undecodable", []byte("{"))
+		r.reconfigure("serviceName=z&servicePath=/z&outboundHostname=127.0.0.1&port=" + b)
+		r.goes(call{path: "/z"}, "b")
+		r.goes(call{path: "/bad1"}, "")
+		if q := r.controller.Report().Quarantine; len(q) != 6 {
+			t.Errorf("quarantine: %+v", q)
+		}
+	})
+	t.Run("a new version lifts it", func(t *testing.T) {
+		r.TB = t
+		r.reconfigure("serviceName=x&servicePath=/x,/new&outboundHostname=127.0.0.1&port=" + b)
+		r.goes(call{path: "/new"}, "b")
+	})
+}
+
+func TestQuarantineServesAnEarlierVersionFromTheLog(t *testing.T) {
+	r := newRig(t, raw)
+	_, old := r.value("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "old"))
+	_, worse := r.broken("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=81")
+	r.mu.Lock()
+	r.earlier["x"] = [][]byte{worse, old}
+	r.mu.Unlock()
+	r.live(r.source.put(r.broken("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=82")))
+	r.goes(call{path: "/x"}, "old")
+}
+
+func TestABusyEntryPortCostsItsServiceOnly(t *testing.T) {
+	r := newRig(t)
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	r.publish("serviceName=taken&reqMode=tcp&outboundHostname=127.0.0.1&port=1&srcPort=" + itoa(l.Addr().(*net.TCPAddr).Port))
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
+	r.goes(call{path: "/x"}, "x")
+	if q := r.controller.Report().Quarantine; len(q) != 1 || q[0].Service != "taken" {
+		t.Errorf("quarantine: %+v", q)
+	}
+}
+
+func TestTCPAndGreeting(t *testing.T) {
+	r := newRig(t)
+	plain, shared := freePort(t), freePort(t)
+	r.publish("serviceName=a&reqMode=tcp&outboundHostname=127.0.0.1&port=" + echo(t, "a") + "&srcPort=" + itoa(plain))
+	for _, name := range []string{"b", "c"} {
+		r.publish("serviceName=" + name + "&reqMode=tcp&outboundHostname=127.0.0.1&serviceDomain=" + name + ".test&port=" + tlsEcho(t, name) + "&srcPort=" + itoa(shared))
+	}
+	r.live(r.source.Desired().Seq)
+	r.goes(call{path: "/", port: plain}, "a")
+	for _, name := range []string{"b", "c"} {
+		r.goes(call{path: "/", port: shared, tls: true, host: name + ".test"}, name)
+	}
+}
+
+func TestFortyChangesAtOnceAreFewLoads(t *testing.T) {
+	r := newRig(t, func(_ *rig, cfg *proxy.Config) { cfg.Interval = 300 * time.Millisecond })
+	port := echo(t, "x")
+	r.reconfigure("serviceName=first&servicePath=/first&outboundHostname=127.0.0.1&port=" + port)
+	before := r.controller.Report().Generation
+	var group sync.WaitGroup
+	for i := range 40 {
+		group.Go(func() {
+			r.publish(fmt.Sprintf("serviceName=s%d&servicePath=/s%d/&outboundHostname=127.0.0.1&port=%s", i, i, port))
+		})
+	}
+	group.Wait()
+	r.live(r.source.Desired().Seq)
+	for i := range 40 {
+		r.goes(call{path: fmt.Sprintf("/s%d/", i)}, "x")
+	}
+	if loads := r.controller.Report().Generation - before; loads > 5 {
+		t.Errorf("%d loads for 40 changes", loads)
+	}
+}
+
+func TestReload(t *testing.T) {
+	r := newRig(t)
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
+	edited := r.file(proxy.ConfigFile) + "\nbackend by-hand\n    mode http\n"
+	if err := os.WriteFile(proxy.ConfigPath(&r.options), []byte(edited), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	before := r.controller.Report().Generation
+	if err := r.controller.Reload(t.Context(), false); err != nil {
+		t.Fatal(err)
+	}
+	if text := r.file(proxy.ConfigFile); !strings.Contains(text, "by-hand") || r.controller.Report().Generation != before+1 {
+		t.Errorf("the edited file was not loaded as it is (generation %d after %d)", r.controller.Report().Generation, before)
+	}
+	if err := r.controller.Reload(t.Context(), true); err != nil {
+		t.Fatal(err)
+	}
+	if text := r.file(proxy.ConfigFile); strings.Contains(text, "by-hand") {
+		t.Error("recreate kept the edit")
+	}
+	r.goes(call{path: "/x"}, "x")
+}
+
+func TestCheckNamesTheParameter(t *testing.T) {
+	r := newRig(t, raw)
+	s := service.Service{Name: "x", Destinations: []service.Destination{
+		{Port: 80, ReqMode: service.HTTP, PathType: "path_reg", ServicePath: []string{"^/(broken"}},
+	}}
+	var refused *proxy.Refusal
+	if err := r.controller.Check(t.Context(), s); !errors.As(err, &refused) || refused.Param != "servicePath" {
+		t.Errorf("got %v, want a refusal of servicePath", err)
+	}
+	s.Destinations[0].ServicePath = []string{"^/fine"}
+	if err := r.controller.Check(t.Context(), s); err != nil {
+		t.Errorf("a good definition: %v", err)
+	}
+}
+
+func TestFind(t *testing.T) {
+	if _, err := haproxy.Find(t.Context(), "/nonexistent/haproxy"); !errors.Is(err, haproxy.ErrMissing) || !strings.Contains(err.Error(), "install") {
+		t.Errorf("missing program: %v", err)
+	}
+	old := t.TempDir() + "/haproxy"
+	script := "#!/bin/sh\necho 'HA-Proxy version 1.8.13 2018/07/30'\n"
+	if err := os.WriteFile(old, []byte(script), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := haproxy.Find(t.Context(), old); !errors.Is(err, haproxy.ErrTooOld) {
+		t.Errorf("old program: %v", err)
+	}
+}
+
+func TestDeadHAProxyComesBackWithTheLastGoodFiles(t *testing.T) {
+	page := t.TempDir()
+	r := newRig(t, func(_ *rig, cfg *proxy.Config) { cfg.Options.ErrorfilesDir = page })
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
+	// An error file that HAProxy refuses is nobody's definition: nothing new can be loaded.
+	if err := os.WriteFile(page+"/503.http", []byte("not an answer"), 0o644); err != nil {
+		t.Fatal(err)
+	}
+	r.publish("serviceName=y&servicePath=/y&outboundHostname=127.0.0.1&port=" + echo(t, "y"))
+	r.await("the error to be reported", func() bool { return r.controller.Report().LastError != "" })
+	r.goes(call{path: "/x"}, "x")
+	r.kill()
+	r.await("haproxy to be back", func() bool { a, err := r.try(call{path: "/x"}); return err == nil && a.seen.Backend == "x" })
+	if q := r.controller.Report().Quarantine; len(q) != 0 {
+		t.Errorf("a service is blamed for the operator's file: %+v", q)
+	}
+	if err := os.Remove(page + "/503.http"); err != nil {
+		t.Fatal(err)
+	}
+	r.live(r.source.Desired().Seq)
+	r.goes(call{path: "/y"}, "y")
+}
+
+// kill ends this rig's HAProxy processes by force.
+func (r *rig) kill() {
+	r.Helper()
+	out, err := exec.Command("pgrep", "-f", "haproxy .*"+r.options.CfgDir+"/haproxy.cfg").Output()
+	if err != nil {
+		r.Fatal(err)
+	}
+	for _, pid := range strings.Fields(string(out)) {
+		n, err := strconv.Atoi(pid)
+		if err != nil {
+			r.Fatal(err)
+		}
+		_ = syscall.Kill(n, syscall.SIGKILL) // it may have ended with its master
+	}
+}
