@@ -77,6 +77,10 @@ func list(dir string, secret bool) (paths, problems []string) {
 			continue
 		}
 		path := filepath.Join(dir, name)
+		if strings.ContainsAny(name, " \t\r\n#[]\"'\\") {
+			problems = append(problems, fmt.Sprintf("certificate %q is not used: its name cannot stand in a list", path))
+			continue
+		}
 		usable, err := check(path)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("certificate %s is not used: %v", path, err))
@@ -89,10 +93,9 @@ func list(dir string, secret bool) (paths, problems []string) {
 	return paths, problems
 }
 
-// candidate leaves out hidden files and the companions that HAProxy reads by itself, and
-// names that could not stand in a crt-list.
+// candidate leaves out hidden files and the companions that HAProxy reads by itself.
 func candidate(name string, secret bool) bool {
-	if strings.HasPrefix(name, ".") || strings.ContainsAny(name, " \t\r\n#[]\"'\\") {
+	if strings.HasPrefix(name, ".") {
 		return false
 	}
 	switch filepath.Ext(name) {
@@ -120,7 +123,10 @@ func check(path string) (usable bool, err error) {
 	if key, err := os.ReadFile(path + ".key"); err == nil {
 		data = append(append(data, '\n'), key...)
 	}
-	return proxy.CheckPEM(data) == nil, proxy.CheckPEM(data)
+	if err := proxy.CheckPEM(data); err != nil {
+		return false, err
+	}
+	return true, nil
 }
 
 // Fallback is a self-signed certificate, so that a TLS port speaks TLS even before there
