@@ -58,6 +58,9 @@ func parseBind(item, addr string) (Bind, error) {
 	if b.Addr == "" || b.Addr == "0.0.0.0" {
 		b.Addr = "*"
 	}
+	if strings.Contains(b.Addr, ":") && !(strings.HasPrefix(b.Addr, "[") && strings.HasSuffix(b.Addr, "]")) {
+		return fail("an IPv6 address stands in brackets")
+	}
 	if !plainWord(b.Addr) {
 		return fail("the address holds characters that no address has")
 	}
