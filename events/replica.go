@@ -73,6 +73,7 @@ type Replica struct {
 	problem  string
 	// interruption is the last reason logged: each is told once.
 	interruption string
+	failing      map[string]string // the last failure of each snapshot store
 	info         LogInfo
 	skew         time.Duration // stream time of the newest live message - wall
 	wantCopy     bool
@@ -118,6 +119,7 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		pending: NewPending(),
 		stale:   "the state is not restored yet",
 		results: newResults(),
+		failing: map[string]string{},
 	}, nil
 }
 

@@ -19,9 +19,20 @@ func (r *Replica) load(ctx context.Context, store Snapshots) (Snapshot, error) {
 	}
 	if err != nil && !errors.Is(err, ErrNoSnapshot) {
 		r.metrics.snapshots.WithLabelValues(store.Name(), "load", "failed").Inc()
-		r.cfg.Logger.Warn().Err(err).Str("store", store.Name()).Msg("snapshot cannot be used")
+		if r.firstTime(store, err) {
+			r.cfg.Logger.Warn().Err(err).Str("store", store.Name()).Msg("snapshot cannot be used")
+		}
 	}
 	return snap, err
+}
+
+// firstTime reports whether a store failed otherwise than the last time it did.
+func (r *Replica) firstTime(store Snapshots, err error) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	first := r.failing[store.Name()] != err.Error()
+	r.failing[store.Name()] = err.Error()
+	return first
 }
 
 // adopt lets the newest snapshot serve, marked stale, when the log could not be read in

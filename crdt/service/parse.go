@@ -62,7 +62,7 @@ func Parse(q url.Values, d Defaults) (Request, error) {
 	s.Destinations = r.destinations()
 	r.deprecated(s)
 	r.secrets(s)
-	req.Distribute, _ = strconv.ParseBool(r.scalar("distribute"))
+	req.Distribute = r.boolean("distribute", r.scalar("distribute"))
 	req.ProxyInstanceName = s.ProxyInstanceName
 	s.normalise()
 	return req, s.structure(&r.problems)
@@ -126,8 +126,7 @@ func (r *reader) assign(target any, param, text string) {
 	case *Mode:
 		*t = Mode(text)
 	case *bool:
-		// Anything that is not a boolean is false: listeners send what labels hold.
-		*t, _ = strconv.ParseBool(text)
+		*t = r.boolean(param, text)
 	case *int:
 		*t = r.number(param, text)
 	case **int:
@@ -162,9 +161,22 @@ func (r *reader) number(param, text string) int {
 	return n
 }
 
+// boolean refuses what Docker Flow Proxy takes for false: a mistyped denyHttp or
+// verifyClientSsl would silently leave a service unprotected.
+func (r *reader) boolean(param, text string) bool {
+	if text = strings.TrimSpace(text); text == "" {
+		return false
+	}
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		r.add(param, text, fault{"is neither true nor false", "use true or false"})
+	}
+	return b
+}
+
 // deprecated applies the parameters that others have replaced.
 func (r *reader) deprecated(s *Service) {
-	all, _ := strconv.ParseBool(r.scalar("serviceDomainMatchAll"))
+	all := r.boolean("serviceDomainMatchAll", r.scalar("serviceDomainMatchAll"))
 	switch {
 	case s.ServiceDomainAlgo != "":
 	case all:

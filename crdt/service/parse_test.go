@@ -51,7 +51,6 @@ func parameterCases() []struct {
 		{"delResHeader=X-A", func(s *s, _ *d) { s.DelResHeader = []string{"X-A"} }},
 		{"backendExtra=option  foo\r\n\toption bar\n", func(s *s, _ *d) { s.BackendExtra = "option  foo\n\toption bar" }},
 		{"checkResolvers=True", func(s *s, _ *d) { s.CheckResolvers = true }},
-		{"checkResolvers=yes", func(*s, *d) {}},
 		{"compressionAlgo=gzip", func(s *s, _ *d) { s.CompressionAlgo = "gzip" }},
 		{"compressionType=text/plain  application/json ", func(s *s, _ *d) { s.CompressionType = "text/plain application/json" }},
 		{"connectionMode=http-server-close", func(s *s, _ *d) { s.ConnectionMode = "http-server-close" }},

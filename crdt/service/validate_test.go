@@ -34,6 +34,7 @@ func TestRefusals(t *testing.T) {
 		{"templateFePath=/etc/passwd; templateBePath=x", "templateFePath"}, {"templateFePath=x; templateBePath=../x", "templateBePath"},
 		{"templateFePath=x", "templateFePath"}, {"usersSecret=../x", "usersSecret"},
 		{"users=:x", "users"}, {"users=a:", "users"}, {"users=a:1,a:2", "users"}, {"users=,", "users"},
+		{"httpsOnly=yes", "httpsOnly"}, {"distribute=maybe", "distribute"}, {"serviceDomainMatchAll=on", "serviceDomainMatchAll"},
 		{"users=a:plain; usersPassEncrypted=true", "users"}, {"serviceCert=garbage", "serviceCert"},
 		{"servicePath=demo", "servicePath"}, {"servicePath=/a b", "servicePath"}, {"servicePath=(; pathType=path_reg", "servicePath"},
 		{"servicePath=[a; pathType=path_reg", "servicePath"}, {"servicePath=a\\; pathType=path_reg", "servicePath"},
@@ -120,7 +121,7 @@ func TestHostileValuesInEveryParameter(t *testing.T) {
 func checkRefusal(t *testing.T, err error, p service.Parameter) {
 	t.Helper()
 	param := p.Name
-	if p.Deprecated {
+	if p.Deprecated && p.Type != service.Bool {
 		param = "reqPathSearchReplace"
 	}
 	if !names(err, param) {

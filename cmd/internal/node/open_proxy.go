@@ -2,8 +2,6 @@ package node
 
 import (
 	"context"
-	"crypto/sha256"
-	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -60,7 +58,9 @@ func (n *Node) proxyOptions() (proxy.Options, error) {
 	if o.CfgDir, err = filepath.Abs(o.CfgDir); err != nil {
 		return o, fmt.Errorf("%s: %w", setCfgDir, err)
 	}
-	o.RunDir = runDir(o.CfgDir)
+	if o.RunDir, err = n.runDir(o.CfgDir); err != nil {
+		return o, err
+	}
 	key := n.key
 	if key == nil {
 		if key, err = localKey(); err != nil {
@@ -80,14 +80,18 @@ func (n *Node) proxyOptions() (proxy.Options, error) {
 // maxSocketDir leaves room for the sockets' names within the kernel's 108 bytes.
 const maxSocketDir = 80
 
-// runDir is where HAProxy's sockets are: the configuration directory, or one of its own
-// with a short name if that one's name is too long for a socket.
-func runDir(cfgDir string) string {
+// runDir is where HAProxy's sockets are: the configuration directory, or a fresh one with
+// a short name if that one's name is too long for a socket.
+func (n *Node) runDir(cfgDir string) (string, error) {
 	if len(cfgDir) <= maxSocketDir {
-		return cfgDir
+		return cfgDir, nil
 	}
-	sum := sha256.Sum256([]byte(cfgDir))
-	return filepath.Join(os.TempDir(), "sluice-"+hex.EncodeToString(sum[:6]))
+	dir, err := os.MkdirTemp("", "sluice-")
+	if err != nil {
+		return "", fmt.Errorf("make a directory for HAProxy's sockets: %w: make %s writable, or choose a shorter %s", err, os.TempDir(), setCfgDir)
+	}
+	n.onClose(func() error { return os.RemoveAll(dir) })
+	return dir, nil
 }
 
 // limits is what this replica's operator allows in definitions.
