@@ -18,13 +18,13 @@ need_go() {
 	PATH=$PATH:/usr/local/go/bin
 	need=$(awk '$1 == "go" { print $2; exit }' go.mod)
 	command -v go >/dev/null ||
-		die "Go is not installed or not in PATH" "Install Go $need or newer: https://go.dev/dl/"
+		die "Go is not installed or not in PATH" "Install Go $need or newer"
 	have=$(go env GOVERSION) ||
-		die "this Go cannot build the project" "Install Go $need or newer: https://go.dev/dl/"
+		die "this Go cannot build the project" "Install Go $need or newer"
 	have=${have#go}
 	have=${have%%[ -]*}
 	[ "$(printf '%s\n' "$need" "$have" | sort -V | head -n 1)" = "$need" ] ||
-		die "Go $have is too old" "Install Go $need or newer: https://go.dev/dl/"
+		die "Go $have is too old" "Install Go $need or newer"
 }
 
 # need_packages installs the Debian packages of those commands that are missing. Each

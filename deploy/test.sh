@@ -7,7 +7,7 @@
 #   deploy/test.sh unit      tests of all packages with the race detector
 #   deploy/test.sh e2e       real processes: sluice, HAProxy, NATS, Consul
 #   deploy/test.sh bench     change to first routed request, p50 and p99
-#   deploy/test.sh vuln      known vulnerabilities in what is linked (asks vuln.go.dev)
+#   deploy/test.sh vuln      known vulnerabilities in what is linked (needs the network)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/setup.sh
