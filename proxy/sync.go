@@ -127,9 +127,10 @@ func oneLine(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
 }
 
-// try asks HAProxy about a part of the services. nil: accepted.
+// try asks HAProxy about a part of the services. nil: accepted. It looks no host up: the
+// resolver would forget those of the other services.
 func (c *Controller) try(ctx context.Context, list []candidate) error {
-	m := c.build(ctx, list)
+	m := Build(c.options, servicesOf(list), c.view())
 	if refusals := m.Refusals(); len(refusals) > 0 {
 		return refusals[0]
 	}
@@ -138,12 +139,17 @@ func (c *Controller) try(ctx context.Context, list []candidate) error {
 
 // build makes the model of the candidates with what is known of the world.
 func (c *Controller) build(ctx context.Context, list []candidate) *Model {
+	services := servicesOf(list)
+	c.resolve(ctx, services)
+	return Build(c.options, services, c.view())
+}
+
+func servicesOf(list []candidate) []service.Service {
 	services := make([]service.Service, len(list))
 	for i := range list {
 		services[i] = list[i].svc
 	}
-	c.resolve(ctx, services)
-	return Build(c.options, services, c.view())
+	return services
 }
 
 // stage writes the model beside the live files and asks HAProxy about it.
