@@ -9,6 +9,19 @@ import (
 
 // visible lists the live visible entries below prefix by key. The caller holds mu.
 func (r *Replica) visible(prefix string) []crdt.Entry {
+	out := r.unsorted(prefix)
+	slices.SortFunc(out, func(a, b crdt.Entry) int { return strings.Compare(a.Key, b.Key) })
+	return out
+}
+
+// Count is the number of live entries whose key begins with prefix.
+func (r *Replica) Count(prefix string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return len(r.unsorted(prefix))
+}
+
+func (r *Replica) unsorted(prefix string) []crdt.Entry {
 	var out []crdt.Entry
 	s := r.line.state()
 	if s == nil {
@@ -27,6 +40,5 @@ func (r *Replica) visible(prefix string) []crdt.Entry {
 			out = append(out, p.Entry)
 		}
 	}
-	slices.SortFunc(out, func(a, b crdt.Entry) int { return strings.Compare(a.Key, b.Key) })
 	return out
 }

@@ -167,8 +167,9 @@ func (n *Node) Run(ctx context.Context) error {
 		stages = append(stages, stage{"consul mirror", n.mirror.run, 5 * time.Second})
 	}
 	stages = append(stages, stage{"api", n.api.Run, 15 * time.Second})
-	err := runStages(ctx, stages, n.drain, n.cfg.Logger)
-	return errors.Join(err, n.close())
+	err := errors.Join(runStages(ctx, stages, n.drain, n.cfg.Logger), n.close())
+	n.cfg.Logger.Info().Msg("sluice has stopped")
+	return err
 }
 
 // announce tells what the node runs as, and what an operator should know.

@@ -63,8 +63,7 @@ func (s *status) services(v events.View) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.countedAt != v.Digest || v.Pending > 0 {
-		live, at := s.replica.Live(service.Key(""))
-		s.count, s.countedAt = len(live), at.Digest
+		s.count, s.countedAt = s.replica.Count(service.Key("")), v.Digest
 	}
 	return s.count
 }
