@@ -139,6 +139,12 @@ func startReplica(s *server, change func(*events.ReplicaConfig)) *replica {
 	if err != nil {
 		tb.Fatal(err)
 	}
+	return runReplica(tb, log, func() { _ = conn.Close() }, change)
+}
+
+// runReplica runs a replica on any log; after it has stopped, closeLog is called.
+func runReplica(tb testing.TB, log events.Log, closeLog func(), change func(*events.ReplicaConfig)) *replica {
+	tb.Helper()
 	node, err := hlc.NewNode(rand.Reader)
 	if err != nil {
 		tb.Fatal(err)
@@ -165,7 +171,7 @@ func startReplica(s *server, change func(*events.ReplicaConfig)) *replica {
 			if err := <-done; err != nil {
 				tb.Error(err)
 			}
-			_ = conn.Close()
+			closeLog()
 		})
 	}
 	tb.Cleanup(stop)

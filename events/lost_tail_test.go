@@ -1,0 +1,69 @@
+package events_test
+
+import (
+	"crypto/rand"
+	"testing"
+	"time"
+
+	"sluice/crdt"
+	"sluice/crdt/hlc"
+	"sluice/events"
+)
+
+// others makes writes of a process that is not under test.
+func others(t *testing.T, names ...string) []events.Outgoing {
+	t.Helper()
+	node, err := hlc.NewNode(rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	clock := hlc.New(time.Now)
+	var out []events.Outgoing
+	for _, name := range names {
+		e := crdt.Entry{
+			Key: "service/" + name, Value: []byte(`{"v":"other"}`),
+			Stamp: crdt.Stamp{HLC: clock.Next(0), Node: node},
+		}
+		data, err := events.EntryEvent("/other", e).Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		out = append(out, events.Outgoing{Subject: testLog.Event(e.Key), ID: e.Stamp.String(), Data: data})
+	}
+	return out
+}
+
+// Rule 16. The consumer has delivered the old 3 and 4, the log loses them and grows to 5;
+// the consumer goes on with 5. The anchor of 5 is right, the state is not: only reading
+// again from the audited point can tell.
+func TestConsumerThatLivesOnOverALostTail(t *testing.T) {
+	log, kept := newMemLog(), &shelf{}
+	rare := func(c *events.ReplicaConfig) { c.AuditEvery = 300 * time.Millisecond }
+	a := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { rare(c); withShelf(kept)(c) })
+	a.fresh()
+	a.put("first", `{"v":1}`)
+	a.put("lost-1", `{"v":2}`)
+	a.put("lost-2", `{"v":3}`)
+	log.loseTail(2, others(t, "new-1", "new-2", "new-3")...)
+	for _, name := range []string{"new-1", "new-2", "new-3"} {
+		a.holds(name, `{"v":"other"}`)
+	}
+	settled := func(v events.View) bool {
+		info, err := log.Info(t.Context())
+		return err == nil && v.Stale == "" && v.Pending == 0 && v.Seq == info.Last
+	}
+	a.until("settled", settled)
+	for name, doc := range map[string]string{"first": `{"v":1}`, "lost-1": `{"v":2}`, "lost-2": `{"v":3}`} {
+		a.holds(name, doc)
+	}
+	b := runReplica(t, log, func() {}, rare)
+	b.until("settled", settled)
+	if x, y := a.View(), b.View(); x.Digest != y.Digest || x.Seq != y.Seq {
+		t.Errorf("digests %x at %d, and of a newcomer %x at %d", x.Digest, x.Seq, y.Digest, y.Seq)
+	}
+	a.stop()
+	snap, err := kept.Load(t.Context())
+	if err != nil || snap.State.Map.Digest() != b.View().Digest {
+		t.Errorf("the snapshot is not the state of the log: %+v, %v", snap, err)
+	}
+}
