@@ -12,6 +12,11 @@ import (
 // memLog is a log in memory whose consumers, unlike those of a real server, can be made to
 // live on while its tail is lost.
 type memLog struct {
+	// intercept, if not nil, is asked before a message is stored; its error is Append's.
+	intercept func(m events.Outgoing) error
+	// deliver, if not nil, is called before a consumer gets a message.
+	deliver func(m events.Message)
+
 	mu       sync.Mutex
 	messages []events.Message
 	changed  chan struct{}
@@ -49,9 +54,18 @@ func (l *memLog) LastOf(_ context.Context, subject string) (uint64, error) {
 	return 0, nil
 }
 
-func (l *memLog) Append(_ context.Context, m events.Outgoing) (uint64, error) {
+func (l *memLog) Append(ctx context.Context, m events.Outgoing) (uint64, error) {
+	if l.intercept != nil {
+		if err := l.intercept(m); err != nil {
+			return 0, err
+		}
+	}
+	last, err := l.LastOf(ctx, m.Subject)
 	l.mu.Lock()
 	defer l.mu.Unlock()
+	if err != nil || m.ExpectLast != nil && *m.ExpectLast != last {
+		return 0, events.ErrConflict
+	}
 	return l.store(m), nil
 }
 
@@ -89,6 +103,9 @@ func (l *memLog) Follow(ctx context.Context, from uint64, handle func(events.Mes
 		case next > end+1:
 			return fmt.Errorf("follow from %d: the log ends at %d", next, end)
 		case next <= end:
+			if l.deliver != nil {
+				l.deliver(m)
+			}
 			if err := handle(m); err != nil {
 				return err
 			}

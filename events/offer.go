@@ -3,19 +3,20 @@ package events
 import (
 	"context"
 	"errors"
+	"slices"
 	"time"
 )
 
 const (
-	// offerAfter leaves a write on its way the time to be answered before it is offered again.
-	offerAfter = 10 * time.Second
+	// offerEvery is how often what is still pending is offered again.
+	offerEvery = 10 * time.Second
 	tickEvery  = time.Hour
 )
 
 // offer publishes what is pending while the log is followed (rule 11). Nobody acts on the
 // acknowledgement: only the fold takes an entry out of the pending layer.
 func (r *Replica) offer(ctx context.Context) error {
-	t := time.NewTicker(offerAfter)
+	t := time.NewTicker(offerEvery)
 	defer t.Stop()
 	for {
 		select {
@@ -25,21 +26,26 @@ func (r *Replica) offer(ctx context.Context) error {
 		case <-t.C:
 		}
 		for _, p := range r.offerable() {
-			if err := r.offerOne(ctx, p); err != nil {
+			err := r.offerOne(ctx, p)
+			if err != nil {
 				r.cfg.Logger.Warn().Err(err).Str("key", p.Entry.Key).Msg("offering a pending change")
-				break
+			}
+			if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) {
+				break // the next one would fare no better
 			}
 		}
 	}
 }
 
+// offerable is what is pending and not being written at this moment: a write whose caller
+// may yet be told no, or that has a condition, must not get into the log by a side door.
 func (r *Replica) offerable() []PendingEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if !r.online {
 		return nil
 	}
-	return r.pending.Entries()
+	return slices.DeleteFunc(r.pending.Entries(), func(p PendingEntry) bool { return r.underway[p.Entry.Stamp] })
 }
 
 func (r *Replica) offerOne(ctx context.Context, p PendingEntry) error {

@@ -66,6 +66,7 @@ type Replica struct {
 	mu       sync.Mutex
 	line     *lineage // serving; nil: no state yet
 	pending  *Pending
+	underway map[crdt.Stamp]bool // writes that wait for the log's answer: not to be offered
 	restored bool
 	lost     bool // the log no longer holds what line was folded from
 	online   bool // verified and folded up to the log's end since the last interruption
@@ -110,16 +111,17 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return &Replica{
-		cfg:     cfg,
-		clock:   hlc.New(cfg.Wall),
-		metrics: m,
-		audit:   make(chan struct{}, 1),
-		offers:  make(chan struct{}, 1),
-		saves:   make(chan *State, 1),
-		pending: NewPending(),
-		stale:   "the state is not restored yet",
-		results: newResults(),
-		failing: map[string]string{},
+		cfg:      cfg,
+		clock:    hlc.New(cfg.Wall),
+		metrics:  m,
+		audit:    make(chan struct{}, 1),
+		offers:   make(chan struct{}, 1),
+		saves:    make(chan *State, 1),
+		pending:  NewPending(),
+		underway: map[crdt.Stamp]bool{},
+		stale:    "the state is not restored yet",
+		results:  newResults(),
+		failing:  map[string]string{},
 	}, nil
 }
 

@@ -167,6 +167,7 @@ func (r *Replica) stamp(c Change) (crdt.Entry, error) {
 		return crdt.Entry{}, fmt.Errorf("%w: it is behind by more than %s: set the clock of this machine (NTP)", ErrClock, s.Params.R)
 	}
 	r.pending.Put(PendingEntry{Entry: e, Own: true})
+	r.underway[e.Stamp] = true
 	return e, nil
 }
 
@@ -174,35 +175,44 @@ func (r *Replica) stamp(c Change) (crdt.Entry, error) {
 func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *uint64) (Receipt, error) {
 	receipt := Receipt{StreamID: r.View().StreamID, Stamp: e.Stamp, EventID: e.Stamp.String()}
 	m, err := r.message(c, e)
-	if err != nil {
-		r.drop(e)
-		return Receipt{}, err
+	if err == nil {
+		m.ExpectLast = expect
+		receipt.Seq, err = r.append(ctx, m)
 	}
-	m.ExpectLast = expect
-	receipt.Seq, err = r.append(ctx, m)
+	r.answered(e, err, expect != nil)
 	switch {
-	case errors.Is(err, ErrUnknownOutcome) && expect != nil:
-		r.drop(e) // offered again without its condition it could overwrite what came meanwhile
-		return receipt, err
 	case errors.Is(err, ErrUnknownOutcome):
-		poke(r.offers)
 		return receipt, err
 	case errors.Is(err, ErrConflict):
-		r.drop(e)
 		return Receipt{}, fmt.Errorf("%w: %s was changed meanwhile", ErrPrecondition, c.Key)
 	case err != nil:
-		r.drop(e)
 		return Receipt{}, err
 	}
-	r.accept(e)
 	if r.folded(ctx, receipt.Seq) != nil {
-		return receipt, nil // durable; what the fold makes of it is not known yet
+		r.accept(e) // durable; what the fold makes of it is not known yet
+		return receipt, nil
 	}
 	result, reason := r.Verdict(receipt.Seq)
 	if receipt.Result = result; result == ResultFuture || result == ResultExpired || result == ResultIgnored {
 		return receipt, fmt.Errorf("%w: %s: %s", ErrRejected, result, reason)
 	}
 	return receipt, nil
+}
+
+// answered: the log has answered, or will not. What it may have stored stays pending and is
+// offered until the fold decides, but not a conditional write: offered without its
+// condition it could overwrite what came meanwhile.
+func (r *Replica) answered(e crdt.Entry, err error, conditional bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.underway, e.Stamp)
+	switch {
+	case err == nil:
+	case errors.Is(err, ErrUnknownOutcome) && !conditional:
+		poke(r.offers)
+	default:
+		r.pending.Drop(e)
+	}
 }
 
 // append bridges the moment in which the log can be read again but not yet written.
