@@ -9,13 +9,14 @@ func (r *Replica) applied(effects []Effect) {
 }
 
 // observe notes what messages tell about the log itself. The caller holds mu.
-func (r *Replica) observe(m Message, began LogInfo, effects []Effect) {
-	if m.Seq > began.Last { // live, not replayed: its time can be compared with ours
+func (s *session) observe(m Message, effects []Effect) {
+	r := s.r
+	if m.Seq > s.info.Last { // live, not replayed: its time can be compared with ours
 		r.skew = m.Time.Sub(r.cfg.Wall())
 	}
 	r.info.Last = max(r.info.Last, m.Seq)
 	for _, e := range effects {
-		r.results.record(e)
+		s.line.results.record(e)
 		r.metrics.folded(e.Result)
 		if e.Result == ResultIgnored {
 			r.cfg.Logger.Warn().Uint64("seq", e.Seq).Str("reason", e.Reason).Msg("message has no effect")

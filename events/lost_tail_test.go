@@ -67,3 +67,21 @@ func TestConsumerThatLivesOnOverALostTail(t *testing.T) {
 		t.Errorf("the snapshot is not the state of the log: %+v, %v", snap, err)
 	}
 }
+
+// What the fold made of a lost message says nothing about the one that took its place.
+func TestVerdictIsOfTheLogThatServes(t *testing.T) {
+	log := newMemLog()
+	r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.AuditEvery = 300 * time.Millisecond })
+	r.fresh()
+	nonsense := events.Outgoing{Subject: testLog.Event("service/x"), Data: []byte("nonsense")}
+	seq, err := log.Append(t.Context(), nonsense)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r.until("folded", func(v events.View) bool { return v.Seq == seq })
+	log.loseTail(1)
+	r.until("set back", func(v events.View) bool { return v.Seq == seq-1 && v.Stale == "" })
+	if got := r.put("a", `{"v":1}`); got.Seq != seq || got.Result != events.ResultApplied {
+		t.Errorf("receipt %+v, want it applied at %d", got, seq)
+	}
+}

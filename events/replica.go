@@ -78,14 +78,23 @@ type Replica struct {
 	info         LogInfo
 	skew         time.Duration // stream time of the newest live message - wall
 	wantCopy     bool
-	results      *results
 }
 
 // lineage is a fold with the anchors of everything it folded since its audited point,
 // that point included (rule 16). trail[len-1] is the fold's position.
 type lineage struct {
-	fold  *Fold
-	trail []Anchor
+	fold    *Fold
+	trail   []Anchor
+	results *results
+}
+
+// newLineage begins with fold, which may have a state already.
+func newLineage(fold *Fold) *lineage {
+	l := &lineage{fold: fold, results: newResults()}
+	if s := fold.State(); s != nil {
+		l.trail = []Anchor{s.Anchor}
+	}
+	return l
 }
 
 func (l *lineage) state() *State {
@@ -120,7 +129,6 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		pending:  NewPending(),
 		underway: map[crdt.Stamp]bool{},
 		stale:    "the state is not restored yet",
-		results:  newResults(),
 		failing:  map[string]string{},
 	}, nil
 }
@@ -209,6 +217,6 @@ func (r *Replica) Verdict(seq uint64) (Result, string) {
 	if r.line == nil {
 		return "", ""
 	}
-	v := r.results.of(seq, r.line.state().Seq())
+	v := r.line.results.of(seq, r.line.state().Seq())
 	return v.result, v.reason
 }

@@ -1,9 +1,9 @@
 package events
 
-// results remembers what the fold made of the events that this process folded, for the
+// results remembers what the fold made of the events of one lineage, for the
 // log view. Only the exceptions are kept, the newest maxResults of them.
 type results struct {
-	from   uint64 // first sequence folded by this process
+	from   uint64 // first sequence folded by this lineage
 	odd    map[uint64]verdict
 	oldest []uint64
 }

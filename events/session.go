@@ -173,14 +173,14 @@ func (r *Replica) base(ctx context.Context, info LogInfo) (*lineage, error) {
 		}
 	}
 	if info.First <= 1 {
-		return &lineage{fold: NewFold(r.cfg.Subjects, info.StreamID)}, nil
+		return newLineage(NewFold(r.cfg.Subjects, info.StreamID)), nil
 	}
 	r.setProblem(errNoBase.Error() + ": delete the stream, the replicas then start a new one from their state")
 	return nil, errNoBase
 }
 
 func (r *Replica) resume(s *State) *lineage {
-	return &lineage{fold: ResumeFold(r.cfg.Subjects, s), trail: []Anchor{s.Anchor}}
+	return newLineage(ResumeFold(r.cfg.Subjects, s))
 }
 
 // from is the audited point, or the log's first message.
@@ -229,7 +229,7 @@ func (s *session) step(m Message) error {
 		return fmt.Errorf("fold message %d: %w", m.Seq, err)
 	}
 	s.line.trail = append(s.line.trail, m.Anchor())
-	s.r.observe(m, s.info, effects)
+	s.observe(m, effects)
 	if !had && s.line.state() != nil {
 		close(s.counted)
 	}
