@@ -102,10 +102,13 @@ func (m *Model) localUser(context, name, pass string) service.User {
 // authenticate asks for a user. The credentials' digest is looked up, so that neither a
 // password nor the key stands in the configuration.
 func (m *Model) authenticate(t *text, e *entry) {
-	list := m.usersOf(e)
-	if list == nil {
-		return
+	if list := m.usersOf(e); list != nil {
+		m.ask(t, list)
 	}
+}
+
+// ask lets only the users of a list pass.
+func (m *Model) ask(t *text, list *userList) {
 	m.lists[list.id] = list
 	id := quote("str(" + list.id + "|)")
 	t.line("http-request set-var(txn.key) str(key),map_str(" + keyFile + ")")

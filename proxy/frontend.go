@@ -40,10 +40,12 @@ func (m *Model) frontend(t *text) {
 	}
 	m.redirects(t)
 	m.route(t)
+	m.statisticsRule(t)
 	t.line("use_backend %[var(txn.be)] if", found)
 	if m.defaultBackend != "" {
 		t.line("default_backend", m.defaultBackend)
 	}
+	m.statistics(t)
 }
 
 func (m *Model) tlsWords() string {

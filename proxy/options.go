@@ -40,6 +40,9 @@ type Options struct {
 	// Users protect every service that has no users of its own.
 	Users []service.User
 
+	// Stats is the statistics page.
+	Stats Stats
+
 	// ExtraGlobal and ExtraFrontend are raw lines of the operator.
 	ExtraGlobal, ExtraFrontend []string
 	// CaptureRequestHeader holds items "Name:length".
@@ -86,6 +89,7 @@ func DefaultOptions() Options {
 		SSLBindCiphers: "ECDHE-ECDSA-AES128-GCM-SHA256:ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-AES256-GCM-SHA384:" +
 			"ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305",
 		EnableH2:  true,
+		Stats:     Stats{URI: "/admin?stats"},
 		Resolvers: []string{"nameserver dns 127.0.0.11:53"},
 		MaxConn:   5000,
 	}
@@ -119,6 +123,7 @@ func (o *Options) Validate() error {
 		bad("maximum connections %d: must not be negative", o.MaxConn)
 	}
 	errs = append(errs, o.Timeouts.problems()...)
+	errs = append(errs, o.Stats.problems()...)
 	errs = append(errs, o.rawProblems()...)
 	return errors.Join(errs...)
 }

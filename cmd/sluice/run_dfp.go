@@ -71,10 +71,6 @@ var dfpWithout = map[string]string{
 	"DISPLAY_CONFIG_ON_ERROR":  "GET /v1/docker-flow-proxy/config shows the configuration",
 	"DEFAULT_PROTOCOL":         "set reqMode per service",
 	"SERVICE_NAME":             "replicas find each other through the log's NATS",
-	"STATS_USER":               "the statistics page is not served yet; use GET /metrics",
-	"STATS_PASS":               "the statistics page is not served yet; use GET /metrics",
-	"STATS_URI":                "the statistics page is not served yet; use GET /metrics",
-	"STATS_PORT":               "the statistics page is not served yet; use GET /metrics",
 	"DEBUG":                    "HAProxy's access log is not forwarded yet",
 	"DEBUG_ERRORS_ONLY":        "HAProxy's access log is not forwarded yet",
 	"DEBUG_HTTP_FORMAT":        "HAProxy's access log is not forwarded yet",
@@ -85,7 +81,7 @@ var dfpWithout = map[string]string{
 // applyDFP sets what Docker Flow Proxy's variables and dfp_* secrets say; a secret wins
 // over its variable. All problems are reported at once.
 func applyDFP(c *node.Config, env variables) error {
-	errs := []error{applyPorts(c, env)}
+	errs := []error{applyPorts(c, env), applyStats(c, env)}
 	for _, v := range dfpVariables {
 		value, err := dfpValue(c, env, v.name)
 		if err == nil && value != "" {
@@ -175,10 +171,18 @@ func boolean(field func(*node.Config) *bool) func(*node.Config, string) error {
 }
 
 func seconds(field func(*node.Config) *int) func(*node.Config, string) error {
+	return whole("is not a whole number of seconds", field)
+}
+
+func number(field func(*node.Config) *int) func(*node.Config, string) error {
+	return whole("is not a whole number", field)
+}
+
+func whole(problem string, field func(*node.Config) *int) func(*node.Config, string) error {
 	return func(c *node.Config, v string) error {
 		n, err := strconv.Atoi(v)
 		if err != nil {
-			return fmt.Errorf("%.40q is not a whole number of seconds", v)
+			return fmt.Errorf("%.40q %s", v, problem)
 		}
 		*field(c) = n
 		return nil

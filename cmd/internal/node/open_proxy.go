@@ -117,6 +117,9 @@ func (n *Node) ownPorts() []service.OwnPort {
 	for _, b := range n.cfg.Proxy.Binds {
 		own = append(own, service.OwnPort{Port: b.Port, Use: "HTTP traffic"})
 	}
+	if port := n.cfg.Proxy.OwnStatsPort(); port > 0 {
+		own = append(own, service.OwnPort{Port: port, Use: "the statistics page"})
+	}
 	return own
 }
 
