@@ -41,7 +41,9 @@ func NewRoster(self string, wall func() time.Time) *Roster {
 func (r *Roster) Observe(s Status) {
 	r.mu.Lock()
 	now := r.wall()
-	if s.Time.Before(r.heard[s.Node].status.Time) {
+	// Answers and beats may overtake each other, but never by much: a status that is much
+	// older is of a clock that was set back.
+	if late := r.heard[s.Node].status.Time.Sub(s.Time); late > 0 && late <= heardWithin {
 		r.mu.Unlock()
 		return
 	}
@@ -138,6 +140,7 @@ func (r *Roster) check(w Wait) WaitResult {
 		}
 	}
 	slices.Sort(result.Missing)
-	result.Live = len(result.Missing) == 0 && len(result.Quarantined) == 0 && len(r.heard) > 0
+	_, spoken := r.heard[r.self]
+	result.Live = spoken && len(result.Missing) == 0 && len(result.Quarantined) == 0
 	return result
 }

@@ -152,3 +152,30 @@ func TestOldStatusDoesNotReplaceANewerOne(t *testing.T) {
 		}
 	})
 }
+
+func TestReplicaThatHasNotSpokenYetIsNotLive(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := events.NewRoster("node-a", time.Now)
+		r.Observe(status("b", 7))
+		for _, scope := range []events.Scope{events.WaitLocal, events.WaitAll} {
+			if got := wait(t, r, events.Wait{Scope: scope, Seq: 7}, time.Second); got.Live {
+				t.Errorf("%s, and a was never heard of: %+v", scope, got)
+			}
+		}
+	})
+}
+
+func TestPeerWhoseClockWasSetBackIsHeard(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := events.NewRoster("node-a", time.Now)
+		r.Observe(status("a", 7))
+		ahead := status("b", 5)
+		ahead.Time = ahead.Time.Add(time.Hour)
+		r.Observe(ahead)
+		time.Sleep(time.Second)
+		r.Observe(status("b", 7))
+		if got := wait(t, r, events.Wait{Scope: events.WaitAll, Seq: 7}, time.Second); !got.Live {
+			t.Errorf("%+v", got)
+		}
+	})
+}
