@@ -1,7 +1,9 @@
 package events_test
 
 import (
+	"bytes"
 	"crypto/rand"
+	"strings"
 	"testing"
 	"time"
 
@@ -84,4 +86,23 @@ func TestVerdictIsOfTheLogThatServes(t *testing.T) {
 	if got := r.put("a", `{"v":1}`); got.Seq != seq || got.Result != events.ResultApplied {
 		t.Errorf("receipt %+v, want it applied at %d", got, seq)
 	}
+}
+
+// A log of a newer program is no reason to stop serving what there is.
+func TestUnknownFoldVersionKeepsServing(t *testing.T) {
+	log := newMemLog()
+	r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.AuditEvery = 300 * time.Millisecond })
+	r.fresh()
+	last := r.put("a", `{"v":1}`)
+	g := events.Genesis{ID: "newer", Params: events.DefaultParams(), Ref: uint64(time.Now().UnixMilli()), Map: crdt.NewMap()}
+	m, err := g.Message(testLog, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m.Data = bytes.Replace(m.Data, []byte(`"version":1`), []byte(`"version":2`), 1)
+	log.loseTail(int(last.Seq), m)
+	r.until("told what to do", func(v events.View) bool {
+		return v.Stale != "" && strings.Contains(v.Problem, "newer version of this program")
+	})
+	r.holds("a", `{"v":1}`)
 }

@@ -39,14 +39,16 @@ func (r *Replica) follow(ctx context.Context) error {
 		switch {
 		case ctx.Err() != nil:
 			return ctx.Err()
-		case errors.Is(err, ErrFoldVersion):
-			return fmt.Errorf("fold the log: %w: run a newer version of this program", err)
 		case errors.Is(err, errAudit):
 			backoff = minBackoff
 			continue
 		}
 		if r.interrupted(err) {
 			backoff = minBackoff
+		}
+		if errors.Is(err, ErrFoldVersion) { // goes on serving; only another log or program helps
+			r.setProblem("the log is of a newer version of this program: run that, this one does not fold it")
+			backoff = r.cfg.AuditEvery
 		}
 		if err := pause(ctx, backoff); err != nil {
 			return err
@@ -226,7 +228,7 @@ func (s *session) step(m Message) error {
 	had := s.line.state() != nil
 	effects, err := s.line.fold.Step(m)
 	if err != nil {
-		return fmt.Errorf("fold message %d: %w", m.Seq, err)
+		return err // it names the message
 	}
 	s.line.trail = append(s.line.trail, m.Anchor())
 	s.observe(m, effects)
