@@ -110,3 +110,26 @@ func TestWriteIsNotVisibleBeforeItIsFolded(t *testing.T) {
 		t.Errorf("a write of tomorrow: %v", err)
 	}
 }
+
+// The stamps of a process never fall. If its clock was far ahead and is set right, they stay
+// in the future, and the log would reject one write after the other.
+func TestClockThatWasSetBackIsRefused(t *testing.T) {
+	log := newMemLog()
+	var ahead atomic.Int64
+	r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) {
+		c.Wall = func() time.Time { return time.Now().Add(time.Duration(ahead.Load())) }
+	})
+	r.fresh()
+	ahead.Store(int64(time.Hour))
+	write := func() error {
+		_, err := r.Write(t.Context(), events.Change{Key: "service/a", Value: []byte(`{}`)})
+		return err
+	}
+	if err := write(); !errors.Is(err, events.ErrRejected) {
+		t.Fatalf("a write of the next hour: %v", err)
+	}
+	ahead.Store(0)
+	if err := write(); !errors.Is(err, events.ErrClock) {
+		t.Errorf("with a stamp of the next hour: %v", err)
+	}
+}

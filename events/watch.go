@@ -17,12 +17,13 @@ func (r *Replica) watch(ctx context.Context) error {
 		if !r.following() {
 			continue
 		}
+		folded := r.View().Seq // before the question, since the log goes on growing
 		info, err := r.cfg.Log.Info(ctx)
 		if err != nil {
 			r.cfg.Logger.Debug().Err(err).Msg("asking the log for its bounds")
 			continue
 		}
-		if r.discontinued(info) {
+		if r.discontinued(info, folded) {
 			poke(r.audit)
 		}
 	}
@@ -34,10 +35,9 @@ func (r *Replica) following() bool {
 	return r.online
 }
 
-func (r *Replica) discontinued(info LogInfo) bool {
+func (r *Replica) discontinued(info LogInfo, folded uint64) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.info = info
-	s := r.line.state()
-	return info.StreamID != s.StreamID || info.Last < s.Seq()
+	return info.StreamID != r.line.state().StreamID || info.Last < folded
 }

@@ -163,8 +163,13 @@ func (r *Replica) stamp(c Change) (crdt.Entry, error) {
 		Deleted: c.Delete,
 		Value:   c.Value,
 	}
-	if e.Stamp.Millis()+uint64(s.Params.R.Milliseconds()) < s.Ref {
+	ms, now := e.Stamp.Millis(), max(s.Ref, uint64(max(r.cfg.Wall().UnixMilli(), 0)))
+	switch {
+	case s.expired(ms):
 		return crdt.Entry{}, fmt.Errorf("%w: it is behind by more than %s: set the clock of this machine (NTP)", ErrClock, s.Params.R)
+	case ms > now+uint64(s.Params.F.Milliseconds()): // the log would reject it
+		ahead := time.Duration(ms-now) * time.Millisecond
+		return crdt.Entry{}, fmt.Errorf("%w: it was set back, and stamps are still %s ahead: restart this replica", ErrClock, ahead.Round(time.Second))
 	}
 	r.pending.Put(PendingEntry{Entry: e, Own: true})
 	r.underway[e.Stamp] = true
