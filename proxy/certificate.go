@@ -1,25 +1,91 @@
 package proxy
 
 import (
+	"cmp"
 	"crypto/tls"
+	"crypto/x509"
+	"encoding/pem"
 	"fmt"
 	"path"
+	"path/filepath"
 	"slices"
 	"strings"
+	"time"
 
 	"sluice/crdt/service"
 )
 
-// CheckPEM reports why data is no usable bundle of certificate, chain and private key.
-func CheckPEM(data []byte) error {
-	if _, err := tls.X509KeyPair(data, data); err != nil {
-		return fmt.Errorf("read certificate: %w", err)
-	}
-	return nil
+// Certificate describes a certificate that HAProxy presents. It holds no private key.
+type Certificate struct {
+	// Name is the one that users know: of a file its name, of one from the map the name it
+	// was sent with, of a service's own its first domain, else the service's name.
+	Name string
+	// Path of the PEM bundle; relative to the configuration directory if it is written there.
+	Path string
+	// Secret: it comes from the secrets directory.
+	Secret bool
+	// Chain is the certificate with its chain as PEM.
+	Chain []byte
+	// Subjects are the names that it is valid for, NotAfter is when it ends.
+	Subjects []string
+	NotAfter time.Time
 }
 
-// certify opens the services' own certificates and puts all certificates in order.
+// Bundle is a certificate of the map, opened. Version tells its writes apart.
+type Bundle struct {
+	Name, Version string
+	// PEM holds certificate, chain and private key. It is shared: never change it.
+	PEM []byte
+	// Problem is why it cannot be used on this replica, "" if it can.
+	Problem string
+}
+
+// ReadCertificate describes a bundle of certificate, chain and private key, without Name
+// and Path. The error says why the bundle cannot be used.
+func ReadCertificate(data []byte) (Certificate, error) {
+	pair, err := tls.X509KeyPair(data, data)
+	if err != nil {
+		return Certificate{}, fmt.Errorf("read certificate: %w", err)
+	}
+	leaf := pair.Leaf
+	if leaf == nil { // a GODEBUG setting leaves it out
+		if leaf, err = x509.ParseCertificate(pair.Certificate[0]); err != nil {
+			return Certificate{}, fmt.Errorf("read certificate: %w", err)
+		}
+	}
+	c := Certificate{Subjects: slices.Clone(leaf.DNSNames), NotAfter: leaf.NotAfter}
+	for _, ip := range leaf.IPAddresses {
+		c.Subjects = append(c.Subjects, ip.String())
+	}
+	if len(c.Subjects) == 0 && leaf.Subject.CommonName != "" {
+		c.Subjects = []string{leaf.Subject.CommonName}
+	}
+	for _, der := range pair.Certificate {
+		c.Chain = append(c.Chain, pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der})...)
+	}
+	return c, nil
+}
+
+// bundleFile is where a certificate of the map is written. HAProxy reads further files
+// whose names add ".key", ".ocsp" and the like to a bundle's: with an ending that no name
+// can have, no certificate becomes such a companion of another, nor takes a service's file.
+func bundleFile(name string) string { return "certs/" + name + "+map" }
+
+// certify puts all certificates in order: local files, those of the map, those of services.
 func (m *Model) certify(list []target) {
+	taken := map[string]bool{}
+	for _, b := range m.view.Bundles {
+		err := m.present(b.Name, bundleFile(b.Name), b.PEM)
+		if taken[b.Name] = err == nil; err != nil {
+			m.problem("certificate %s is not used: %v", b.Name, err)
+		}
+	}
+	// One of the map stands for the local file with its name, as if it had replaced it.
+	for _, c := range m.view.Certificates {
+		if c.Secret || !taken[c.Name] {
+			m.certificates = append(m.certificates, c)
+		}
+	}
 	seen := ""
 	for i := range list {
 		s := list[i].svc
@@ -28,57 +94,104 @@ func (m *Model) certify(list []target) {
 		}
 		seen = s.Name
 		data, err := m.open(s)
-		if err != nil {
-			m.note("service %s: serviceCert is not used: %v", s.Name, err)
-			continue
+		if err == nil {
+			err = m.present(certName(s), "certs/"+s.Name+".pem", data)
 		}
-		m.serviceCerts = append(m.serviceCerts, File{"certs/" + certName(s) + ".pem", data, secretMode})
+		if err != nil {
+			m.problem("service %s: serviceCert is not used: %v", s.Name, err)
+		}
 	}
-	m.certificates = slices.Clone(m.view.Certificates)
-	for _, f := range m.serviceCerts {
-		m.certificates = append(m.certificates, f.Name)
-	}
+	slices.SortStableFunc(m.certificates, func(a, b Certificate) int {
+		return cmp.Or(rank(a.Secret)-rank(b.Secret), cmp.Compare(a.Name, b.Name))
+	})
 	if len(m.certificates) == 0 && m.view.Fallback != "" {
-		m.certificates = []string{m.view.Fallback}
+		m.certificates = []Certificate{{Path: m.view.Fallback}}
 	}
 	m.certificates = preferred(m.certificates, m.options.PreferredCertificate)
+}
+
+func (m *Model) problem(format string, args ...any) {
+	m.problems = append(m.problems, fmt.Sprintf(format, args...))
+}
+
+func rank(last bool) int {
+	if last {
+		return 1
+	}
+	return 0
+}
+
+// present adds a certificate that is written with the configuration.
+func (m *Model) present(name, file string, data []byte) error {
+	c, err := ReadCertificate(data)
+	if err != nil {
+		return err
+	}
+	c.Name, c.Path = name, file
+	m.certificates = append(m.certificates, c)
+	m.certFiles = append(m.certFiles, File{file, data, secretMode})
+	return nil
 }
 
 func (m *Model) open(s *service.Service) ([]byte, error) {
 	if m.options.OpenBox == nil {
 		return nil, fmt.Errorf("this replica has no cluster key")
 	}
-	data, err := m.options.OpenBox(s.ServiceCert.Box)
-	if err != nil {
-		return nil, err
-	}
-	return data, CheckPEM(data)
+	return m.options.OpenBox(s.ServiceCert.Box)
 }
 
-func certName(s *service.Service) string { return s.Name }
+// certName is the file name that Docker Flow Proxy gives a service's own certificate.
+func certName(s *service.Service) string {
+	if len(s.Destinations) > 0 && len(s.Destinations[0].ServiceDomain) > 0 {
+		return s.Destinations[0].ServiceDomain[0]
+	}
+	return s.Name
+}
 
-// preferred moves the files whose name matches a pattern to the front, pattern by pattern.
-func preferred(files, patterns []string) []string {
-	var first []string
+// preferred moves the certificates whose name matches a pattern to the front, pattern by
+// pattern.
+func preferred(list []Certificate, patterns []string) []Certificate {
+	var first []Certificate
 	for _, pattern := range patterns {
-		rest := files[:0:0]
-		for _, file := range files {
-			if ok, err := path.Match(pattern, path.Base(file)); ok && err == nil {
-				first = append(first, file)
+		rest := list[:0:0]
+		for _, c := range list {
+			if matches(pattern, c.Name) || matches(pattern, path.Base(c.Path)) {
+				first = append(first, c)
 			} else {
-				rest = append(rest, file)
+				rest = append(rest, c)
 			}
 		}
-		files = rest
+		list = rest
 	}
-	return append(first, files...)
+	return append(first, list...)
+}
+
+func matches(pattern, name string) bool {
+	ok, err := path.Match(pattern, name)
+	return ok && err == nil
 }
 
 // crtList lists the certificates; HAProxy takes the first for names that match none.
 func (m *Model) crtList() []byte {
 	var b strings.Builder
-	for _, file := range m.certificates {
-		b.WriteString(file + "\n")
+	for _, c := range m.certificates {
+		b.WriteString(c.Path + "\n")
 	}
 	return []byte(b.String())
+}
+
+// Certificates are those that the model presents, the self-signed one aside, with absolute
+// paths and in the order of HAProxy's list.
+func (m *Model) Certificates() []Certificate {
+	var list []Certificate
+	for _, c := range m.certificates {
+		if c.Name == "" {
+			continue
+		}
+		if !filepath.IsAbs(c.Path) {
+			c.Path = filepath.Join(m.options.CfgDir, c.Path)
+		}
+		list = append(list, c)
+	}
+	return list
 }

@@ -54,24 +54,30 @@ type Controller struct {
 	options  *Options
 	resolver *Resolver
 	metrics  *metrics
-	log      zerolog.Logger
-	requests chan request
-	checks   chan struct{} // one token for each running Check
+	// presented is what HAProxy presents.
+	presented *presented
+	log       zerolog.Logger
+	requests  chan request
+	checks    chan struct{} // one token for each running Check
 
 	mu       sync.Mutex
 	report   Report
 	reported chan struct{}
 
 	// Everything below belongs to Run's loop.
-	decoded    map[string]decodedItem
-	good       map[string]candidate // the versions that were live last
-	banned     map[string]*ban
-	live       liveState
-	generation uint64
-	next       time.Time // no load before
-	failures   int
-	saved      time.Time
-	unsaved    bool
+	decoded map[string]decodedItem
+	good    map[string]candidate // the versions that were live last
+	banned  map[string]*ban
+	live    liveState
+	// certificates are the verdicts on those of the map, usable the ones that serve.
+	certificates map[string]*bundleState
+	usable       []Bundle
+	unusable     []string // one line for each that does not
+	generation   uint64
+	next         time.Time // no load before
+	failures     int
+	saved        time.Time
+	unsaved      bool
 }
 
 // liveState is what HAProxy runs with.
@@ -119,9 +125,14 @@ func NewController(cfg Config) (*Controller, error) {
 	c := &Controller{
 		cfg: cfg, options: &cfg.Options, log: cfg.Logger.With().Str("component", "proxy").Logger(),
 		resolver: NewResolver(ResolverConfig{Lookup: cfg.Lookup, Interval: cfg.Resolve}),
-		metrics:  newMetrics(cfg.Registerer),
+		metrics:  newMetrics(cfg.Registerer), presented: newPresented(),
 		requests: make(chan request), checks: make(chan struct{}, 2), reported: make(chan struct{}),
 		decoded: map[string]decodedItem{}, good: map[string]candidate{}, banned: map[string]*ban{},
+	}
+	if cfg.Registerer != nil {
+		if err := cfg.Registerer.Register(c.presented); err != nil {
+			return nil, fmt.Errorf("register certificate metric: %w", err)
+		}
 	}
 	return c, nil
 }

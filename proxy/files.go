@@ -62,7 +62,7 @@ func (m *Model) Files(generation uint64) []File {
 		add(name, mapLines(lines))
 	}
 	files = append(files, m.credentialFiles()...)
-	files = append(files, m.serviceCerts...)
+	files = append(files, m.certFiles...)
 	if m.options.CrtList == "" && slices.ContainsFunc(m.options.Binds, func(b Bind) bool { return b.TLS }) {
 		add(crtListFile, m.crtList())
 	}

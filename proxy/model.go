@@ -26,12 +26,13 @@ type Model struct {
 
 	defaultBackend string
 	tunnel         int // the longest tunnel timeout in seconds
-	certificates   []string
-	serviceCerts   []File
+	certificates   []Certificate
+	certFiles      []File
 
 	body     string // everything behind the generation
 	refusals []*Refusal
 	notes    []string
+	problems []string // certificates that cannot be used
 	tcpList  []int
 }
 

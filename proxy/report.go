@@ -5,6 +5,7 @@ import (
 	"reflect"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Report is what is live now. Its slices are shared: do not change them.
@@ -49,10 +50,12 @@ func (c *Controller) observe(ctx context.Context) {
 func (c *Controller) reportLive(d Desired, m *Model) {
 	c.live.position = Desired{StreamID: d.StreamID, Seq: d.Seq}
 	quarantine := c.quarantine()
+	c.presented.set(m.Certificates(), time.Now(), c.log)
+	problems := slices.Concat(c.unusable, m.problems)
 	c.publish(func(r *Report) {
 		r.StreamID, r.Seq, r.Generation, r.ConfigDigest = d.StreamID, d.Seq, c.generation, c.live.digest
 		r.Quarantine, r.Notes, r.LastError = quarantine, m.Notes(), ""
-		r.Ready, r.Up = true, true
+		r.Ready, r.Up, r.Problems = true, true, problems
 	})
 }
 

@@ -22,6 +22,8 @@ type Desired struct {
 	StreamID string
 	Seq      uint64
 	Items    []Item
+	// Certificates are sorted by name.
+	Certificates []Bundle
 }
 
 // Source gives the desired state. It is level-triggered: Changed returns the channel that
@@ -56,7 +58,9 @@ type Report struct {
 	Up         bool
 	Quarantine []Quarantined
 	// Notes are accepted parameters that have no effect here, one line each.
-	Notes      []string
+	Notes []string
+	// Problems are certificates that cannot be used here, one line each.
+	Problems   []string
 	OldWorkers int
 	// LastError is why the newest state is not live, "" when it is.
 	LastError string
@@ -118,9 +122,9 @@ type ProcessState struct {
 
 // Certificates lists the local certificate files.
 type Certificates interface {
-	// Files are the paths of usable PEM bundles, directory by directory in name order, and
-	// one line for each file that is not usable.
-	Files() (paths, problems []string)
+	// Files are the usable PEM bundles, directory by directory in name order, and one line
+	// for each file that is not usable.
+	Files() (list []Certificate, problems []string)
 	// Fallback is a self-signed certificate, made when it is missing.
 	Fallback() (path string, err error)
 }

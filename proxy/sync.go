@@ -47,6 +47,7 @@ func (c *Controller) pace(s ProcessState) {
 // acceptable finds the versions that HAProxy accepts together. Each refusal costs the
 // service that caused it its candidate, nobody else.
 func (c *Controller) acceptable(ctx context.Context, d Desired) ([]candidate, *Model, error) {
+	c.usable, c.unusable = c.bundles(ctx, d.Certificates)
 	for {
 		list := c.candidates(ctx, d)
 		m := c.build(ctx, list)
@@ -130,7 +131,7 @@ func oneLine(text string) string {
 // try asks HAProxy about a part of the services. nil: accepted. It looks no host up: the
 // resolver would forget those of the other services.
 func (c *Controller) try(ctx context.Context, list []candidate) error {
-	m := Build(c.options, servicesOf(list), c.view())
+	m := Build(c.options, servicesOf(list), c.fullView())
 	if refusals := m.Refusals(); len(refusals) > 0 {
 		return refusals[0]
 	}
@@ -141,7 +142,14 @@ func (c *Controller) try(ctx context.Context, list []candidate) error {
 func (c *Controller) build(ctx context.Context, list []candidate) *Model {
 	services := servicesOf(list)
 	c.resolve(ctx, services)
-	return Build(c.options, services, c.view())
+	return Build(c.options, services, c.fullView())
+}
+
+// fullView is the view with the certificates of the map.
+func (c *Controller) fullView() View {
+	v := c.view()
+	v.Bundles = c.usable
+	return v
 }
 
 func servicesOf(list []candidate) []service.Service {

@@ -11,8 +11,10 @@ type View struct {
 	Secret func(name string) (string, bool)
 	// Template reads a file of the templates directory; nil: templates are not allowed.
 	Template func(name string) (string, error)
-	// Certificates are paths of PEM bundles, Fallback the self-signed one.
-	Certificates []string
+	// Certificates are the local PEM bundles, Bundles those of the map, Fallback is the path
+	// of the self-signed one.
+	Certificates []Certificate
+	Bundles      []Bundle
 	Fallback     string
 	// Problems are local inputs that cannot be used, one line each; they become notes.
 	Problems []string

@@ -15,7 +15,6 @@ import (
 	"math/big"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"time"
 
@@ -49,7 +48,7 @@ const maxFile = 1 << 20
 
 // Files are the usable bundles, those of Dir first, each directory in name order, and a
 // line for each file that is not usable.
-func (s *Store) Files() (paths, problems []string) {
+func (s *Store) Files() (found []proxy.Certificate, problems []string) {
 	for _, dir := range []struct {
 		path   string
 		secret bool
@@ -57,13 +56,13 @@ func (s *Store) Files() (paths, problems []string) {
 		if dir.path == "" {
 			continue
 		}
-		p, bad := list(dir.path, dir.secret)
-		paths, problems = append(paths, p...), append(problems, bad...)
+		good, bad := list(dir.path, dir.secret)
+		found, problems = append(found, good...), append(problems, bad...)
 	}
-	return paths, problems
+	return found, problems
 }
 
-func list(dir string, secret bool) (paths, problems []string) {
+func list(dir string, secret bool) (found []proxy.Certificate, problems []string) {
 	names, err := os.ReadDir(dir)
 	if errors.Is(err, os.ErrNotExist) {
 		return nil, nil
@@ -81,16 +80,16 @@ func list(dir string, secret bool) (paths, problems []string) {
 			problems = append(problems, fmt.Sprintf("certificate %q is not used: its name cannot stand in a list", path))
 			continue
 		}
-		usable, err := check(path)
+		c, usable, err := read(path)
 		if err != nil {
 			problems = append(problems, fmt.Sprintf("certificate %s is not used: %v", path, err))
 		}
 		if usable {
-			paths = append(paths, path)
+			c.Name, c.Path, c.Secret = name, path, secret
+			found = append(found, c)
 		}
 	}
-	slices.Sort(paths)
-	return paths, problems
+	return found, problems // ReadDir sorts by name
 }
 
 // candidate leaves out hidden files and the companions that HAProxy reads by itself.
@@ -105,34 +104,30 @@ func candidate(name string, secret bool) bool {
 	return !secret || strings.HasPrefix(name, "cert-") || strings.HasPrefix(name, "cert_")
 }
 
-func check(path string) (usable bool, err error) {
+// read is neither usable nor an error for a directory.
+func read(path string) (c proxy.Certificate, usable bool, err error) {
 	info, err := os.Stat(path)
-	if err != nil {
-		return false, err
-	}
-	if info.IsDir() {
-		return false, nil
+	if err != nil || info.IsDir() {
+		return c, false, err
 	}
 	if info.Size() > maxFile {
-		return false, fmt.Errorf("it is larger than %d bytes", maxFile)
+		return c, false, fmt.Errorf("it is larger than %d bytes", maxFile)
 	}
 	data, err := os.ReadFile(path)
 	if err != nil {
-		return false, err
+		return c, false, err
 	}
 	if key, err := os.ReadFile(path + ".key"); err == nil {
 		data = append(append(data, '\n'), key...)
 	}
-	if err := proxy.CheckPEM(data); err != nil {
-		return false, err
-	}
-	return true, nil
+	c, err = proxy.ReadCertificate(data)
+	return c, err == nil, err
 }
 
 // Fallback is a self-signed certificate, so that a TLS port speaks TLS even before there
 // is a real one. It is made once and kept.
 func (s *Store) Fallback() (string, error) {
-	if usable, err := check(s.cfg.FallbackFile); usable && err == nil {
+	if _, usable, err := read(s.cfg.FallbackFile); usable && err == nil {
 		return s.cfg.FallbackFile, nil
 	}
 	data, err := selfSigned(s.cfg.Now())

@@ -74,7 +74,17 @@ func TestFilesAreOrderedAndJudged(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	paths, problems := store.Files()
+	found, problems := store.Files()
+	var paths []string
+	for _, c := range found {
+		paths = append(paths, c.Path)
+		if c.Name != filepath.Base(c.Path) || c.Secret != strings.HasPrefix(c.Path, cfg.SecretsDir) {
+			t.Errorf("described as %q, secret %v: %s", c.Name, c.Secret, c.Path)
+		}
+		if strings.Contains(string(c.Chain), "PRIVATE") || len(c.Subjects) != 1 || !c.NotAfter.After(time.Now()) {
+			t.Errorf("%s: subjects %v until %v: %s", c.Path, c.Subjects, c.NotAfter, c.Chain)
+		}
+	}
 	want := []string{filepath.Join(cfg.Dir, "a.pem"), filepath.Join(cfg.Dir, "b.pem"), filepath.Join(cfg.SecretsDir, "cert-z")}
 	if diff := cmp.Diff(want, paths); diff != "" {
 		t.Errorf("files (-want +got):\n%s", diff)

@@ -2,13 +2,16 @@ package haproxy_test
 
 import (
 	"context"
+	"crypto"
 	"crypto/ecdsa"
 	"crypto/elliptic"
 	"crypto/rand"
+	"crypto/rsa"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/pem"
+	"errors"
 	"math/big"
 	"net/http/httptest"
 	"net/netip"
@@ -20,6 +23,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+
 	"sluice/proxy"
 )
 
@@ -29,11 +34,27 @@ func bundle(t testing.TB, name string) []byte {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return signed(t, name, key)
+}
+
+// weakBundle is a proper one whose key is too short for HAProxy's TLS library.
+func weakBundle(t testing.TB) []byte {
+	t.Helper()
+	t.Setenv("GODEBUG", "rsa1024min=0")
+	key, err := rsa.GenerateKey(rand.Reader, 512)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return signed(t, "weak.test", key)
+}
+
+func signed(t testing.TB, name string, key crypto.Signer) []byte {
+	t.Helper()
 	template := &x509.Certificate{
 		SerialNumber: big.NewInt(1), Subject: pkix.Name{CommonName: name}, DNSNames: []string{name},
 		NotBefore: time.Now().Add(-time.Hour), NotAfter: time.Now().Add(time.Hour),
 	}
-	der, err := x509.CreateCertificate(rand.Reader, template, template, &key.PublicKey, key)
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -69,12 +90,13 @@ func lookupLocked(mu *sync.Mutex, table map[string]string) func(context.Context,
 
 // files lists certificates as a directory would.
 type files struct {
-	list, problems []string
-	fallback       string
+	list     []proxy.Certificate
+	problems []string
+	fallback string
 }
 
-func (f files) Files() ([]string, []string) { return f.list, f.problems }
-func (f files) Fallback() (string, error)   { return f.fallback, nil }
+func (f files) Files() ([]proxy.Certificate, []string) { return f.list, f.problems }
+func (f files) Fallback() (string, error)              { return f.fallback, nil }
 
 func TestTLS(t *testing.T) {
 	dir := t.TempDir()
@@ -106,6 +128,109 @@ func TestTLS(t *testing.T) {
 	if got := r.do(call{path: "/y", tls: true, host: "old.com"}).header.Get("Location"); got != "https://new.com/y" {
 		t.Errorf("redirect over TLS goes to %q", got)
 	}
+}
+
+// certify makes certificates of the map live.
+func (r *rig) certify(list ...proxy.Bundle) {
+	r.Helper()
+	r.source.mu.Lock()
+	r.source.desired.Seq++
+	r.source.desired.Certificates = list
+	seq := r.source.desired.Seq
+	close(r.source.changed)
+	r.source.changed = make(chan struct{})
+	r.source.mu.Unlock()
+	r.live(seq)
+}
+
+func TestCertificatesOfTheMap(t *testing.T) {
+	dir := t.TempDir()
+	fallback, local := filepath.Join(dir, "self.pem"), filepath.Join(dir, "b.pem")
+	for path, name := range map[string]string{fallback: "self.test", local: "local.test"} {
+		if err := os.WriteFile(path, bundle(t, name), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	registry := prometheus.NewRegistry()
+	r := newRig(t, func(r *rig, cfg *proxy.Config) {
+		cfg.Options.Binds = append(cfg.Options.Binds, proxy.Bind{Addr: "127.0.0.1", Port: r.tls, TLS: true})
+		cfg.Certificates = files{fallback: fallback, list: []proxy.Certificate{{Name: "b.pem", Path: local}}}
+		cfg.Registerer = registry
+	})
+	a := proxy.Bundle{Name: "a.pem", Version: "1", PEM: bundle(t, "a.test")}
+	weak := proxy.Bundle{Name: "w.pem", Version: "1", PEM: weakBundle(t)}
+	sealed := proxy.Bundle{Name: "s.pem", Version: "1", Problem: "it is sealed with another key"}
+	r.certify(a)
+	for asked, want := range map[string]string{"a.test": "a.test", "local.test": "local.test", "other.test": "a.test"} {
+		if got := r.presented(asked); got != want {
+			t.Errorf("asked for %s, %s is presented, want %s", asked, got, want)
+		}
+	}
+	t.Run("one that HAProxy or the key refuses costs nobody else", func(t *testing.T) {
+		r.certify(a, sealed, weak)
+		problems := strings.Join(r.controller.Report().Problems, "\n")
+		if !strings.Contains(problems, "w.pem") || !strings.Contains(problems, "s.pem is not used: it is sealed") || strings.Contains(problems, "a.pem") {
+			t.Errorf("problems: %q", problems)
+		}
+		r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "plain"))
+		if got := r.do(call{path: "/x", tls: true, host: "a.test"}); got.seen.Backend != "plain" {
+			t.Errorf("a later change is not live: %+v", got)
+		}
+	})
+	t.Run("a refused version leaves the one before", func(t *testing.T) {
+		r.certify(proxy.Bundle{Name: "a.pem", Version: "2", PEM: weak.PEM})
+		if got := r.presented("a.test"); got != "a.test" {
+			t.Errorf("%s is presented", got)
+		}
+	})
+	t.Run("the name of a local file is taken over", func(t *testing.T) {
+		r.certify(proxy.Bundle{Name: "b.pem", Version: "1", PEM: bundle(t, "new.test")})
+		if got := r.presented("local.test"); got != "new.test" {
+			t.Errorf("%s is presented", got)
+		}
+		list := r.controller.Certificates()
+		if len(list) != 1 || list[0].Name != "b.pem" || len(list[0].Subjects) != 1 || strings.Contains(string(list[0].Chain), "PRIVATE") {
+			t.Errorf("listed: %+v", list)
+		}
+	})
+	t.Run("its end is a metric", func(t *testing.T) {
+		got := gathered(t, registry, "sluice_certificate_expiry_seconds")
+		if left := got["b.pem"]; len(got) != 1 || left < 3000 || left > 3600 {
+			t.Errorf("metric: %v", got)
+		}
+	})
+	t.Run("the door", func(t *testing.T) {
+		var refusal *proxy.Refusal
+		if err := r.controller.CheckCertificate(t.Context(), weak.PEM); !errors.As(err, &refusal) {
+			t.Errorf("weak key: %v", err)
+		}
+		if err := r.controller.CheckCertificate(t.Context(), a.PEM); err != nil {
+			t.Errorf("good: %v", err)
+		}
+	})
+	r.certify()
+	if got := r.presented("b.test"); got != "local.test" {
+		t.Errorf("after the removal %s is presented", got)
+	}
+}
+
+// gathered are a gauge's values by the label name.
+func gathered(t testing.TB, g prometheus.Gatherer, metric string) map[string]float64 {
+	t.Helper()
+	families, err := g.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	values := map[string]float64{}
+	for _, f := range families {
+		if f.GetName() != metric {
+			continue
+		}
+		for _, m := range f.GetMetric() {
+			values[m.GetLabel()[0].GetValue()] = m.GetGauge().GetValue()
+		}
+	}
+	return values
 }
 
 func (r *rig) presented(name string) string {
