@@ -43,10 +43,15 @@ func (s *Server) routes() http.Handler {
 		return map[string]action{http.MethodGet: {n, h}}
 	}
 	for path, actions := range map[string]map[string]action{
-		dfpPrefix + "/reconfigure":          any(changes, s.reconfigure),
-		dfpPrefix + "/remove":               any(changes, s.removeDFP),
-		dfpPrefix + "/reload":               any(changes, s.reload),
-		dfpPrefix + "/config":               any(reads, s.config),
+		dfpPrefix + "/reconfigure": any(changes, s.reconfigure),
+		dfpPrefix + "/remove":      any(changes, s.removeDFP),
+		dfpPrefix + "/reload":      any(changes, s.reload),
+		dfpPrefix + "/config":      any(reads, s.config),
+		dfpPrefix + "/cert": {
+			http.MethodPut:    {changes, s.putCert},
+			http.MethodDelete: {changes, s.deleteCert},
+		},
+		dfpPrefix + "/certs":                any(reads, s.listCerts),
 		dfpPrefix + "/ping":                 any(open, s.ping),
 		dfpPrefix + "/successfulinitreload": any(open, s.initReload),
 		"/v1/test":                          any(reads, s.test("Test v1")),

@@ -43,6 +43,8 @@ type Config struct {
 	Replicas Replicas
 	Proxy    Proxy
 	History  History
+	// Certificates is what HAProxy makes of certificates; nil: it has no opinion.
+	Certificates Certificates
 	// Listener asks the Swarm listeners to announce everything again; nil: there is none.
 	Listener Listener
 	// Lookup checks that a host resolves; nil: hosts are not checked.
@@ -55,6 +57,9 @@ type Config struct {
 
 	Defaults service.Defaults
 	Limits   service.Limits
+	// Local are the services, by name, that this replica's environment defines: served
+	// unless the state has one of that name. They cannot be removed.
+	Local map[string]service.Service
 	// Key protects secrets of definitions; nil: a definition with secrets is refused.
 	Key *seal.Key
 
@@ -106,6 +111,9 @@ type Server struct {
 func NewServer(cfg Config) (*Server, error) {
 	if err := cfg.Validate(); err != nil {
 		return nil, err
+	}
+	if cfg.Certificates == nil {
+		cfg.Certificates = noCertificates{}
 	}
 	m, err := newMetrics(cfg.Register)
 	if err != nil {

@@ -186,7 +186,7 @@ func TestSecretsAreNeverShownAndMayBeKept(t *testing.T) {
 func TestReadRoutes(t *testing.T) {
 	base := serve(t, apitest.New(), nil)
 	for path, want := range map[string]int{
-		"/v1/replicas": 200, "/v1/services?at=5": 400, "/v1/services/..%2Fx": 404, "/nope": 404, dfp + "nope": 404, dfp + "cert": 404, "/ui/": 404,
+		"/v1/replicas": 200, "/v1/services?at=5": 400, "/v1/services/..%2Fx": 404, "/nope": 404, dfp + "nope": 404, dfp + "cert": 405, dfp + "certs": 200, "/ui/": 404,
 	} {
 		if got := get(t, base+path); got.status != want {
 			t.Errorf("%s: %d, want %d", path, got.status, want)
