@@ -10,16 +10,22 @@ import (
 	"sluice/proxy"
 )
 
-// source shows the replica's services to the proxy.
-type source struct{ replica *events.Replica }
+// source shows the replica's services and certificates to the proxy.
+type source struct {
+	replica      *events.Replica
+	certificates *certificates
+}
 
 var _ proxy.Source = source{}
 
 func (s source) Changed() <-chan struct{} { return s.replica.Changed() }
 
 func (s source) Desired() proxy.Desired {
-	entries, view := s.replica.Live(service.Key(""))
-	d := proxy.Desired{Ready: view.Restored, StreamID: view.StreamID, Seq: view.Seq, Items: make([]proxy.Item, 0, len(entries))}
+	entries, view := s.replica.Live("") // all kinds at one position
+	d := proxy.Desired{
+		Ready: view.Restored, StreamID: view.StreamID, Seq: view.Seq,
+		Items: make([]proxy.Item, 0, len(entries)), Certificates: s.certificates.bundles(entries),
+	}
 	for _, e := range entries {
 		if name, ok := service.Name(e.Key); ok {
 			d.Items = append(d.Items, proxy.Item{Name: name, Version: e.Stamp.String(), Value: e.Value})

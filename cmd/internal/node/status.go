@@ -71,6 +71,9 @@ func (s *status) services(v events.View) int {
 // fullLog is the part of the log's limit from which on an operator is told.
 const fullLog = 0.7
 
+// maxCertProblems bounds what a heartbeat tells about certificates.
+const maxCertProblems = 5
+
 func problems(v events.View, r proxy.Report) []string {
 	var out []string
 	if v.Problem != "" {
@@ -79,6 +82,7 @@ func problems(v events.View, r proxy.Report) []string {
 	if r.LastError != "" {
 		out = append(out, r.LastError)
 	}
+	out = append(out, r.Problems[:min(len(r.Problems), maxCertProblems)]...)
 	if v.LogLimit > 0 && float64(v.LogBytes) > fullLog*float64(v.LogLimit) {
 		out = append(out, fmt.Sprintf("the log holds %d of at most %d bytes: raise the stream's limit", v.LogBytes, v.LogLimit))
 	}
