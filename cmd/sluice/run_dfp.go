@@ -58,24 +58,22 @@ var dfpVariables = []dfpVariable{
 
 // dfpWithout are variables that change nothing here, with what takes their place.
 var dfpWithout = map[string]string{
-	"LISTENER_ADDRESS":         "let the listener send its notifications here, replicas share them through the log",
-	"RELOAD_INTERVAL":          "a replica restores its state from the log",
-	"REPEAT_RELOAD":            "a replica follows the log",
-	"RELOAD_ATTEMPTS":          "a replica retries until it has its state",
-	"RECONFIGURE_ATTEMPTS":     "loads are verified and retried",
-	"TERMINATE_ON_RELOAD":      "loads never cut connections",
-	"CFG_TEMPLATE_PATH":        "the base configuration is built in; use EXTRA_GLOBAL and EXTRA_FRONTEND",
-	"HEALTHCHECK":              "use `sluice healthcheck`",
-	"DO_NOT_RESOLVE_ADDR":      "names that do not resolve never block a start here",
-	"DNS_LOOKUP_PAUSE_MS":      "certificates are not fetched from other replicas",
-	"DISPLAY_CONFIG_ON_ERROR":  "GET /v1/docker-flow-proxy/config shows the configuration",
-	"DEFAULT_PROTOCOL":         "set reqMode per service",
-	"SERVICE_NAME":             "replicas find each other through the log's NATS",
-	"DEBUG":                    "HAProxy's access log is not forwarded yet",
-	"DEBUG_ERRORS_ONLY":        "HAProxy's access log is not forwarded yet",
-	"DEBUG_HTTP_FORMAT":        "HAProxy's access log is not forwarded yet",
-	"DEBUG_TCP_FORMAT":         "HAProxy's access log is not forwarded yet",
-	"DFP_SERVICE_SERVICE_NAME": "define services through the API",
+	"LISTENER_ADDRESS":        "let the listener send its notifications here, replicas share them through the log",
+	"RELOAD_INTERVAL":         "a replica restores its state from the log",
+	"REPEAT_RELOAD":           "a replica follows the log",
+	"RELOAD_ATTEMPTS":         "a replica retries until it has its state",
+	"RECONFIGURE_ATTEMPTS":    "loads are verified and retried",
+	"TERMINATE_ON_RELOAD":     "loads never cut connections",
+	"CFG_TEMPLATE_PATH":       "the base configuration is built in; use EXTRA_GLOBAL and EXTRA_FRONTEND",
+	"HEALTHCHECK":             "use `sluice healthcheck`",
+	"DO_NOT_RESOLVE_ADDR":     "names that do not resolve never block a start here",
+	"DNS_LOOKUP_PAUSE_MS":     "certificates are not fetched from other replicas",
+	"DISPLAY_CONFIG_ON_ERROR": "GET /v1/docker-flow-proxy/config shows the configuration",
+	"SERVICE_NAME":            "replicas find each other through the log's NATS",
+	"DEBUG":                   "HAProxy's access log is not forwarded yet",
+	"DEBUG_ERRORS_ONLY":       "HAProxy's access log is not forwarded yet",
+	"DEBUG_HTTP_FORMAT":       "HAProxy's access log is not forwarded yet",
+	"DEBUG_TCP_FORMAT":        "HAProxy's access log is not forwarded yet",
 }
 
 // applyDFP sets what Docker Flow Proxy's variables and dfp_* secrets say; a secret wins
@@ -96,6 +94,7 @@ func applyDFP(c *node.Config, env variables) error {
 			c.Separator = ""
 		}
 	}
+	applyServices(c, env)
 	c.Warnings = append(c.Warnings, withoutEffect(env)...)
 	return errors.Join(errs...)
 }
@@ -135,11 +134,6 @@ func withoutEffect(env variables) []string {
 	for name, instead := range dfpWithout {
 		if env[name] != "" {
 			out = append(out, name+" has no effect: "+instead)
-		}
-	}
-	for name := range env {
-		if strings.HasPrefix(name, "DFP_SERVICE_") && dfpWithout[name] == "" {
-			out = append(out, name+" has no effect: define services through the API")
 		}
 	}
 	return out

@@ -157,6 +157,9 @@ func (s *Server) remove(ctx context.Context, name string, t terms) (Receipt, err
 	if err := service.CheckName(name); err != nil {
 		return Receipt{}, err
 	}
+	if err := s.keepLocal(name); err != nil {
+		return Receipt{}, err
+	}
 	return s.write(ctx, t.wait, events.Change{
 		Key: service.Key(name), Delete: true,
 		Actor: t.who.actor, Origin: t.who.origin, TraceParent: t.who.trace, IfMatch: t.cond.stamp,

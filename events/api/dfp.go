@@ -177,6 +177,9 @@ func (s *Server) config(w http.ResponseWriter, r *http.Request, _ caller) error 
 // configJSON leaves out what this program cannot read: an entry of a newer version.
 func (s *Server) configJSON(w http.ResponseWriter) error {
 	all := map[string]dfpService{}
+	for name, svc := range s.cfg.Local {
+		all[name] = newDFPService(&svc)
+	}
 	for _, e := range s.cfg.Replica.Entries(service.Key("")) {
 		if !e.Live() {
 			continue

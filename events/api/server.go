@@ -57,6 +57,9 @@ type Config struct {
 
 	Defaults service.Defaults
 	Limits   service.Limits
+	// Local are the services, by name, that this replica's environment defines: served
+	// unless the state has one of that name. They cannot be removed.
+	Local map[string]service.Service
 	// Key protects secrets of definitions; nil: a definition with secrets is refused.
 	Key *seal.Key
 

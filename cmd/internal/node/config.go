@@ -63,6 +63,9 @@ type Config struct {
 	Users              string
 	UsersPassEncrypted bool
 
+	// Local are the services of this replica's own environment.
+	Local []Local
+
 	// Proxy is the environment of HAProxy.
 	Proxy proxy.Options
 

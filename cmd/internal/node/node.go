@@ -32,6 +32,7 @@ type Node struct {
 	key      *seal.Key // nil in a cluster that was given none
 	access   api.Tokens
 	haproxy  haproxy.Binary
+	local    []service.Service // of the environment, sorted by name
 
 	conn       *stream.Conn
 	log        *stream.Log
@@ -70,10 +71,11 @@ func (n *Node) open(ctx context.Context) error {
 
 // check reports all problems that need neither a port nor another program.
 func (n *Node) check(ctx context.Context) error {
-	errs := []error{n.cfg.Validate(), nil, nil, nil}
+	errs := []error{n.cfg.Validate(), nil, nil, nil, nil}
 	n.access, errs[1] = tokens(n.cfg)
 	n.haproxy, errs[2] = haproxy.Find(ctx, n.cfg.HAProxy)
-	if errs[0] == nil { // a key may have to be written
+	n.local, errs[4] = n.localServices()
+	if errs[0] == nil && errs[4] == nil { // a key may have to be written
 		n.key, errs[3] = clusterKey(n.cfg)
 	}
 	return errors.Join(errs...)
@@ -210,6 +212,7 @@ func (n *Node) apiConfig() api.Config {
 		Metrics: n.metrics, Register: n.metrics,
 		Defaults: service.Defaults{Separator: n.cfg.Separator, DomainAlgo: n.cfg.DomainAlgo},
 		Limits:   n.limits(),
+		Local:    byName(n.local),
 		Key:      n.key,
 		Instance: n.cfg.Instance, FilterInstance: n.cfg.FilterInstance,
 	}

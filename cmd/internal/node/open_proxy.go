@@ -26,10 +26,14 @@ func (n *Node) openProxy(context.Context) error {
 	if err != nil {
 		return err
 	}
+	local, err := n.openLocal()
+	if err != nil {
+		return err
+	}
 	n.controller, err = proxy.NewController(proxy.Config{
 		Options: options,
 		Limits:  n.limits(),
-		Source:  source{n.replica, &certificates{open: options.OpenBox}},
+		Source:  layered{source{n.replica, &certificates{open: options.OpenBox}}, local},
 		Process: haproxy.New(haproxy.Config{
 			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options),
 			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),

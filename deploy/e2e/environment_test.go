@@ -1,0 +1,63 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"net/url"
+	"strings"
+	"testing"
+	"time"
+)
+
+// TestServicesOfTheEnvironment: they are served below those of the log.
+func TestServicesOfTheEnvironment(t *testing.T) {
+	r := newReplica(t, "local")
+	one, two, three := startBackend(t, "one"), startBackend(t, "two"), startBackend(t, "three")
+	r.env = append(r.env,
+		"DFP_SERVICE_SERVICE_NAME=plain", "DFP_SERVICE_OUTBOUND_HOSTNAME=127.0.0.1", "DFP_SERVICE_REPLICAS=0",
+		"DFP_SERVICE_SERVICE_PATH_1=/a", fmt.Sprintf("DFP_SERVICE_PORT_1=%d", one),
+		"DFP_SERVICE_SERVICE_PATH_2=/b", fmt.Sprintf("DFP_SERVICE_PORT_2=%d", two),
+		"DFP_SERVICE_1_SERVICE_NAME=first", "DFP_SERVICE_1_SERVICE_PATH=/first", fmt.Sprintf("DFP_SERVICE_1_PORT=%d", one),
+		"DFP_SERVICE_1_OUTBOUND_HOSTNAME=127.0.0.1", "DFP_SERVICE_1_ODD=1",
+	)
+	r.start(t).ready(t, 60*time.Second)
+	for path, backend := range map[string]string{"/a": "one", "/b": "two", "/first": "one"} {
+		if err := r.routed(path, backend); err != nil {
+			t.Error(err)
+		}
+	}
+	says(t, r.output(), "DFP_SERVICE_1_ODD has no effect")
+
+	first := url.Values{"serviceName": {"first"}}
+	a := mustStatus(t, r.dfp("remove", first), http.StatusConflict)
+	says(t, a.Body, "DFP_SERVICE_", "first")
+	mustStatus(t, send(t.Context(), http.MethodDelete, r.url("/v1/services/first"), ""), http.StatusConflict)
+	if err := r.routed("/first", "one"); err != nil {
+		t.Errorf("after a refused removal: %v", err)
+	}
+
+	mustStatus(t, r.dfp("reconfigure", demo("first", three)), http.StatusOK)
+	if err := r.routed("/first", "three"); err != nil {
+		t.Errorf("the log wins: %v", err)
+	}
+	mustStatus(t, r.dfp("remove", first), http.StatusOK)
+	if err := r.routed("/first", "one"); err != nil {
+		t.Errorf("what replaced it is removed: %v", err)
+	}
+	a = mustStatus(t, r.dfp("config", url.Values{"type": {"json"}}), http.StatusOK)
+	says(t, a.Body, `"plain"`, `"first"`)
+}
+
+// TestBadServicesOfTheEnvironment: each problem names its variable, all at once.
+func TestBadServicesOfTheEnvironment(t *testing.T) {
+	r := newReplica(t, "local")
+	r.env = append(r.env,
+		"DFP_SERVICE_1_SERVICE_NAME=one", "DFP_SERVICE_1_SERVICE_PATH=/one", "DFP_SERVICE_1_PORT=many",
+		"DFP_SERVICE_2_SERVICE_NAME=two", "DFP_SERVICE_2_PORT=80",
+		"DFP_SERVICE_3_SERVICE_NAME=three", "DFP_SERVICE_3_SERVICE_PATH=/a\nb", "DFP_SERVICE_3_PORT=80",
+	)
+	refusesToStart(t, r, "DFP_SERVICE_1_PORT", "DFP_SERVICE_2_", "servicePath", "DFP_SERVICE_3_SERVICE_PATH")
+	if strings.Contains(r.output(), "sluice runs") {
+		t.Error("it ran")
+	}
+}
