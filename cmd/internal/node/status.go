@@ -34,6 +34,7 @@ type status struct {
 	mu        sync.Mutex
 	count     int
 	countedAt uint64 // digest of the state that count belongs to
+	leaving   bool   // said goodbye: whoever asks from now on is told the same
 }
 
 // current is this replica's status now.
@@ -55,7 +56,16 @@ func (s *status) current() events.Status {
 		out.Quarantine = append(out.Quarantine, events.Quarantined(q))
 	}
 	out.Time = time.Now().UTC()
+	if out.Leaving = s.left(); out.Leaving {
+		out.Ready = false
+	}
 	return out
+}
+
+func (s *status) left() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.leaving
 }
 
 // services counts the live ones, again only when the state has changed.
@@ -124,9 +134,10 @@ func (s *status) tell(ctx context.Context) {
 func (s *status) goodbye(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
-	last := s.current()
-	last.Ready, last.Leaving = false, true
-	return s.beats.Publish(ctx, last)
+	s.mu.Lock()
+	s.leaving = true
+	s.mu.Unlock()
+	return s.beats.Publish(ctx, s.current())
 }
 
 // hear takes in what another replica tells.

@@ -1,0 +1,72 @@
+package node
+
+import (
+	"context"
+	"net"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/rs/zerolog"
+
+	"sluice/events"
+	"sluice/proxy"
+)
+
+// A whole node on free ports, with a real HAProxy: it gets ready, takes a change, stops
+// without leaving anything behind (TestMain looks), and has the change in its last snapshot.
+func TestNodeStartsAndStops(t *testing.T) {
+	n, err := Open(t.Context(), testConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	deadline := time.After(20 * time.Second)
+	for !n.status.current().Ready {
+		select {
+		case err := <-done:
+			t.Fatalf("ended before it was ready: %v", err)
+		case <-deadline:
+			t.Fatalf("not ready: %+v", n.status.current())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	receipt, err := n.replica.Write(ctx, events.Change{Key: "service/a", Value: []byte(`{"serviceName":"a"}`)})
+	if err != nil {
+		t.Error(err)
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if last := n.status.current(); !last.Leaving || last.Ready {
+		t.Errorf("after the goodbye it tells %+v", last)
+	}
+	snap, err := diskSnapshots{filepath.Join(n.cfg.DataDir, "state.snapshot")}.Load(t.Context())
+	if err != nil || snap.State.Seq() < receipt.Seq {
+		t.Errorf("last snapshot %+v, %v; want it to hold sequence %d", snap, err, receipt.Seq)
+	}
+}
+
+func testConfig(t *testing.T) Config {
+	t.Helper()
+	dir := t.TempDir()
+	c := DefaultConfig()
+	c.Name, c.APIAddr, c.DataDir, c.NATS.Listen = "test", "127.0.0.1:0", filepath.Join(dir, "data"), "127.0.0.1:0"
+	c.Proxy.CfgDir, c.Proxy.CertsDir, c.Proxy.SecretsDir = filepath.Join(dir, "cfg"), filepath.Join(dir, "certs"), filepath.Join(dir, "secrets")
+	c.Proxy.Binds = []proxy.Bind{{Addr: "127.0.0.1", Port: freePort(t)}}
+	c.Logger = zerolog.New(zerolog.NewTestWriter(t))
+	return c
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	return l.Addr().(*net.TCPAddr).Port
+}
