@@ -210,6 +210,17 @@ func (r *Replica) Live(prefix string) ([]crdt.Entry, View) {
 	return r.visible(prefix), r.view()
 }
 
+// Count is the number of live entries whose key begins with prefix.
+func (r *Replica) Count(prefix string) int {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	n := 0
+	for range r.each(prefix) {
+		n++
+	}
+	return n
+}
+
 // Verdict is what the fold made of the event at seq; empty if this process does not know.
 func (r *Replica) Verdict(seq uint64) (Result, string) {
 	r.mu.Lock()

@@ -1,6 +1,7 @@
 package events
 
 import (
+	"iter"
 	"slices"
 	"strings"
 
@@ -9,36 +10,32 @@ import (
 
 // visible lists the live visible entries below prefix by key. The caller holds mu.
 func (r *Replica) visible(prefix string) []crdt.Entry {
-	out := r.unsorted(prefix)
+	out := slices.Collect(r.each(prefix))
 	slices.SortFunc(out, func(a, b crdt.Entry) int { return strings.Compare(a.Key, b.Key) })
 	return out
 }
 
-// Count is the number of live entries whose key begins with prefix.
-func (r *Replica) Count(prefix string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return len(r.unsorted(prefix))
-}
-
-func (r *Replica) unsorted(prefix string) []crdt.Entry {
-	var out []crdt.Entry
-	s := r.line.state()
-	if s == nil {
-		return nil
-	}
-	for e := range s.Map.All() {
-		if !strings.HasPrefix(e.Key, prefix) {
-			continue
+// each goes through the live visible entries below prefix, in no order. The caller holds mu.
+func (r *Replica) each(prefix string) iter.Seq[crdt.Entry] {
+	return func(yield func(crdt.Entry) bool) {
+		s := r.line.state()
+		if s == nil {
+			return
 		}
-		if v, _ := Visible(s, r.pending, e.Key); v.Live() {
-			out = append(out, v)
+		for e := range s.Map.All() {
+			if !strings.HasPrefix(e.Key, prefix) {
+				continue
+			}
+			if v, _ := Visible(s, r.pending, e.Key); v.Live() && !yield(v) {
+				return
+			}
 		}
-	}
-	for _, p := range r.pending.Entries() {
-		if _, known := s.Map.Get(p.Entry.Key); !known && p.Accepted && p.Entry.Live() && strings.HasPrefix(p.Entry.Key, prefix) {
-			out = append(out, p.Entry)
+		for _, p := range r.pending.Entries() {
+			e := p.Entry
+			_, known := s.Map.Get(e.Key)
+			if !known && p.Accepted && e.Live() && strings.HasPrefix(e.Key, prefix) && !yield(e) {
+				return
+			}
 		}
 	}
-	return out
 }

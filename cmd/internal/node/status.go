@@ -39,13 +39,12 @@ type status struct {
 
 // current is this replica's status now.
 func (s *status) current() events.Status {
-	view, report := s.replica.View(), s.controller.Report()
+	report := s.controller.Report() // first: what it has reached, the view has as well
+	view := s.replica.View()
 	out := s.fixed
 	out.StreamID, out.Seq, out.LastSeq = view.StreamID, view.Seq, view.LastSeq
 	out.Lag = view.LastSeq - view.Seq
-	if report.StreamID == view.StreamID {
-		out.Live = report.Seq
-	}
+	out.Live = live(view, report)
 	out.Digest, out.ConfigDigest = fmt.Sprintf("%016x", view.Digest), report.ConfigDigest
 	out.Generation, out.Services, out.Pending = report.Generation, s.services(view), view.Pending
 	out.Ready = view.Restored && report.Ready
@@ -60,6 +59,15 @@ func (s *status) current() events.Status {
 		out.Ready = false
 	}
 	return out
+}
+
+// live is the position that HAProxy serves; 0 if that is of another log, or of a tail that
+// the log has lost and may grow again with other changes.
+func live(v events.View, r proxy.Report) uint64 {
+	if r.StreamID != v.StreamID || r.Seq > v.Seq {
+		return 0
+	}
+	return r.Seq
 }
 
 func (s *status) left() bool {
