@@ -135,7 +135,6 @@ func TestCertificatesReachAllReplicas(t *testing.T) {
 	key := clusterKey(t)
 	one := startReplica(t, "one", "--nats-url", n.url(), "--cluster-key-file", key)
 	two := startReplica(t, "two", "--nats-url", n.url(), "--cluster-key-file", key)
-	odd := startReplica(t, "odd", "--nats-url", n.url(), "--cluster-key-file", clusterKey(t))
 	port := startBackend(t, "backend")
 	a := mustStatus(t, two.sendCert(http.MethodPut, "a.pem", certificate(t, "a.test"), "distribute", "true"), http.StatusOK)
 	if !strings.Contains(a.Body, "Distributed to all instances") {
@@ -146,6 +145,7 @@ func TestCertificatesReachAllReplicas(t *testing.T) {
 			t.Error(err)
 		}
 	}
+	odd := startReplica(t, "odd", "--nats-url", n.url(), "--cluster-key-file", clusterKey(t))
 	one.reconfigure(t, "web", port, "distribute", "true")
 	if err := odd.routed("/web", "backend"); err != nil {
 		t.Errorf("the replica with another key: %v", err)
