@@ -7,6 +7,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/nats-io/nats.go/jetstream"
+
 	"sluice/crdt"
 	"sluice/crdt/hlc"
 	"sluice/events"
@@ -105,4 +107,32 @@ func TestUnknownFoldVersionKeepsServing(t *testing.T) {
 		return v.Stale != "" && strings.Contains(v.Problem, "newer version of this program")
 	})
 	r.holds("a", `{"v":1}`)
+}
+
+func TestHeadlessLogNeedsASnapshot(t *testing.T) {
+	s, kept := startServer(t), &shelf{}
+	a := startReplica(s, withShelf(kept))
+	a.fresh()
+	last := a.put("a", `{"v":1}`)
+	a.stop()
+	stream, err := s.jetstream().Stream(t.Context(), testLog.Stream())
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(last.Seq)); err != nil {
+		t.Fatal(err)
+	}
+	kept.set(true)
+	b := startReplica(s, withShelf(kept))
+	b.until("told that the snapshot is out of reach", func(v events.View) bool {
+		return strings.Contains(v.Problem, errDown.Error()) && !strings.Contains(v.Problem, "delete the stream")
+	})
+	c := startReplica(s, nil)
+	c.until("told that there is none", func(v events.View) bool { return strings.Contains(v.Problem, "delete the stream") })
+	kept.set(false)
+	b.fresh()
+	b.holds("a", `{"v":1}`)
+	if v := b.View(); v.Problem != "" {
+		t.Errorf("still told: %s", v.Problem)
+	}
 }

@@ -31,7 +31,7 @@ func (s *session) seed(ctx context.Context) error {
 		return fmt.Errorf("publish the genesis: %w", err)
 	}
 	if !s.within(ctx, genesisPatience) {
-		s.r.setProblem("the log did not accept this replica's state as its beginning: the state is too old; see --help of \"sluice run\"")
+		s.r.setProblem("the log did not accept this replica's state as its beginning, since it is older than removals are remembered: to begin without it, stop the replica and remove its snapshots (state.snapshot in the data directory, and in Consul); otherwise let a replica with a newer state start the log")
 	}
 	return nil
 }

@@ -163,9 +163,14 @@ func (r *Replica) valid(ctx context.Context, info LogInfo, state *State) (bool, 
 // base is what a rebuild starts from: a valid snapshot, else nothing if the log is whole
 // (rule 17).
 func (r *Replica) base(ctx context.Context, info LogInfo) (*lineage, error) {
+	none, remedy := errNoBase, "delete the stream, the replicas then start a new one from their state"
 	for _, store := range r.cfg.Snapshots {
 		snap, err := r.load(ctx, store)
 		if err != nil {
+			if !errors.Is(err, ErrNoSnapshot) {
+				none = fmt.Errorf("%w; load the snapshot from %s: %w", none, store.Name(), err)
+				remedy = "make that snapshot readable"
+			}
 			continue
 		}
 		if ok, err := r.valid(ctx, info, snap.State); err != nil {
@@ -177,8 +182,8 @@ func (r *Replica) base(ctx context.Context, info LogInfo) (*lineage, error) {
 	if info.First <= 1 {
 		return newLineage(NewFold(r.cfg.Subjects, info.StreamID)), nil
 	}
-	r.setProblem(errNoBase.Error() + ": delete the stream, the replicas then start a new one from their state")
-	return nil, errNoBase
+	r.setProblem(none.Error() + ": " + remedy)
+	return nil, none
 }
 
 func (r *Replica) resume(s *State) *lineage {
