@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"time"
 
 	"sluice/cmd/internal/node"
 	"sluice/proxy"
@@ -29,6 +30,16 @@ var dfpVariables = []dfpVariable{
 		c.LookupHosts = !skip
 		return err
 	}},
+	{"LISTENER_ADDRESS", list(",", func(c *node.Config) *[]string { return &c.Listener.Addrs })},
+	{"RELOAD_INTERVAL", func(c *node.Config, v string) error {
+		var millis int
+		if err := whole("is not a whole number of milliseconds", func(*node.Config) *int { return &millis })(c, v); err != nil {
+			return err
+		}
+		c.Listener.Interval = time.Duration(millis) * time.Millisecond
+		return nil
+	}},
+	{"REPEAT_RELOAD", boolean(func(c *node.Config) *bool { return &c.Listener.Repeat })},
 	{"DEFAULT_REQ_MODE", text(func(c *node.Config) *string { return &c.Proxy.DefaultReqMode })},
 	{"CONNECTION_MODE", text(func(c *node.Config) *string { return &c.Proxy.ConnectionMode })},
 	{"TIMEOUT_CONNECT", seconds(func(c *node.Config) *int { return &c.Proxy.Timeouts.Connect })},
@@ -58,9 +69,6 @@ var dfpVariables = []dfpVariable{
 
 // dfpWithout are variables that change nothing here, with what takes their place.
 var dfpWithout = map[string]string{
-	"LISTENER_ADDRESS":        "let the listener send its notifications here, replicas share them through the log",
-	"RELOAD_INTERVAL":         "a replica restores its state from the log",
-	"REPEAT_RELOAD":           "a replica follows the log",
 	"RELOAD_ATTEMPTS":         "a replica retries until it has its state",
 	"RECONFIGURE_ATTEMPTS":    "loads are verified and retried",
 	"TERMINATE_ON_RELOAD":     "loads never cut connections",

@@ -66,6 +66,9 @@ type Config struct {
 	// Local are the services of this replica's own environment.
 	Local []Local
 
+	// Listener says which Swarm listeners are asked for their services.
+	Listener Listener
+
 	// Proxy is the environment of HAProxy.
 	Proxy proxy.Options
 
@@ -109,10 +112,11 @@ func DefaultConfig() Config {
 	return Config{
 		Name: host, APIAddr: ":8080", DataDir: "/var/lib/sluice", Namespace: "docker-flow",
 		Instance: "docker-flow", Separator: ",",
-		NATS:   NATS{Listen: "127.0.0.1:4222"},
-		Consul: Consul{Prefix: "docker-flow"},
-		Proxy:  proxy.DefaultOptions(),
-		Drain:  5 * time.Second,
+		NATS:     NATS{Listen: "127.0.0.1:4222"},
+		Consul:   Consul{Prefix: "docker-flow"},
+		Listener: Listener{Interval: 5 * time.Second},
+		Proxy:    proxy.DefaultOptions(),
+		Drain:    5 * time.Second,
 	}
 }
 
@@ -141,7 +145,7 @@ const (
 
 // Validate reports every problem that can be told without starting anything, joined.
 func (c Config) Validate() error {
-	errs := []error{c.Proxy.Validate()}
+	errs := []error{c.Proxy.Validate(), c.Listener.problems()}
 	if c.Name == "" || len(c.Name) > 128 || strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
 		errs = append(errs, setName.problem(c.Name, "is not a name", "use 1 to 128 printable characters without blank and slash"))
 	}

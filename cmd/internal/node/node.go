@@ -40,7 +40,8 @@ type Node struct {
 	controller *proxy.Controller
 	status     *status
 	api        *api.Server
-	mirror     *mirror // nil without Consul
+	mirror     *mirror   // nil without Consul
+	listener   *listener // nil without LISTENER_ADDRESS
 
 	closers []func() error // in the order of opening
 }
@@ -144,7 +145,12 @@ func (n *Node) openStatus(context.Context) error {
 
 func (n *Node) openAPI(ctx context.Context) error {
 	n.status.fixed.InsecureAPI = n.cfg.InsecureAPI
-	server, err := api.NewServer(n.apiConfig())
+	cfg := n.apiConfig()
+	if len(n.cfg.Listener.Addrs) > 0 {
+		n.listener = n.newListener()
+		cfg.Listener = n.listener
+	}
+	server, err := api.NewServer(cfg)
 	if err != nil {
 		return err
 	}
@@ -167,6 +173,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	if n.mirror != nil {
 		stages = append(stages, stage{"consul mirror", n.mirror.run, 5 * time.Second})
+	}
+	if n.listener != nil {
+		stages = append(stages, stage{"listener", n.listener.run, 5 * time.Second})
 	}
 	stages = append(stages, stage{"api", n.api.Run, 15 * time.Second})
 	err := errors.Join(runStages(ctx, stages, n.drain, n.cfg.Logger), n.close())
