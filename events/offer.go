@@ -10,31 +10,45 @@ import (
 const (
 	// offerEvery is how often what is still pending is offered again.
 	offerEvery = 10 * time.Second
+	// offerAgain is the first pause, to be doubled, after the log could not be written.
+	offerAgain = 200 * time.Millisecond
 	tickEvery  = time.Hour
 )
 
 // offer publishes what is pending while the log is followed (rule 11). Nobody acts on the
 // acknowledgement: only the fold takes an entry out of the pending layer.
 func (r *Replica) offer(ctx context.Context) error {
-	t := time.NewTicker(offerEvery)
-	defer t.Stop()
+	wait, again := offerEvery, offerAgain
 	for {
+		t := time.NewTimer(wait)
 		select {
 		case <-ctx.Done():
+			t.Stop()
 			return ctx.Err()
 		case <-r.offers:
 		case <-t.C:
 		}
-		for _, p := range r.offerable() {
-			err := r.offerOne(ctx, p)
-			if err != nil {
-				r.cfg.Logger.Warn().Err(err).Str("key", p.Entry.Key).Msg("offering a pending change")
-			}
-			if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) {
-				break // the next one would fare no better
-			}
+		t.Stop()
+		if r.offerAll(ctx) {
+			wait, again = offerEvery, offerAgain
+		} else { // the log can often be read a moment before it can be written
+			wait, again = again, min(2*again, offerEvery)
 		}
 	}
+}
+
+// offerAll is false if the log took no more.
+func (r *Replica) offerAll(ctx context.Context) bool {
+	for _, p := range r.offerable() {
+		err := r.offerOne(ctx, p)
+		if err != nil {
+			r.cfg.Logger.Warn().Err(err).Str("key", p.Entry.Key).Msg("offering a pending change")
+		}
+		if errors.Is(err, ErrUnavailable) || errors.Is(err, ErrUnknownOutcome) {
+			return false // the next one would fare no better
+		}
+	}
+	return true
 }
 
 // offerable is what is pending and not being written at this moment: a write whose caller

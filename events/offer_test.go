@@ -133,3 +133,26 @@ func TestClockThatWasSetBackIsRefused(t *testing.T) {
 		t.Errorf("with a stamp of the next hour: %v", err)
 	}
 }
+
+// After an outage the log can often be read a moment before it can be written.
+func TestOfferIsRepeatedSoon(t *testing.T) {
+	log := newMemLog()
+	var refuse atomic.Bool
+	var tries atomic.Int32
+	log.intercept = func(events.Outgoing) error {
+		if refuse.Load() && tries.Add(1) <= 3 {
+			return events.ErrUnavailable
+		}
+		return nil
+	}
+	r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.AuditEvery = 300 * time.Millisecond })
+	r.fresh()
+	last := r.put("a", `{"v":1}`)
+	refuse.Store(true)
+	log.loseTail(1)
+	began := time.Now()
+	r.until("offered", func(v events.View) bool { return v.Seq >= last.Seq && v.Pending == 0 && v.Stale == "" && tries.Load() > 3 })
+	if took := time.Since(began); took > 8*time.Second {
+		t.Errorf("the offer came after %s", took)
+	}
+}
