@@ -151,7 +151,9 @@ func TestOfferIsRepeatedSoon(t *testing.T) {
 	refuse.Store(true)
 	log.loseTail(1)
 	began := time.Now()
-	r.until("offered", func(v events.View) bool { return v.Seq >= last.Seq && v.Pending == 0 && v.Stale == "" && tries.Load() > 3 })
+	r.until("offered", func(v events.View) bool {
+		return v.Seq >= last.Seq && v.Pending == 0 && v.Stale == "" && tries.Load() > 3
+	})
 	if took := time.Since(began); took > 8*time.Second {
 		t.Errorf("the offer came after %s", took)
 	}
