@@ -113,9 +113,10 @@ func (m *Model) ask(t *text, list *userList) {
 	id := quote("str(" + list.id + "|)")
 	t.line("http-request set-var(txn.key) str(key),map_str(" + keyFile + ")")
 	t.line("http-request set-var(txn.user) http_auth_user,hex,lower")
-	t.line("http-request set-var(txn.cred) req.fhdr(authorization)")
+	// Only the credentials count: the scheme's name may be in any case.
+	t.line("http-request set-var(txn.cred)", quote("req.fhdr(authorization),word(2,' ')"))
 	t.line("http-request set-var(txn.salt)", strings.TrimSuffix(id, "'")+",concat(,txn.user),map_str("+saltsFile+")'")
-	t.line("http-request set-var(txn.digest) var(txn.salt),concat(|,txn.cred),hmac(sha256,txn.key),hex,lower")
+	t.line("http-request set-var(txn.digest)", quote("var(txn.salt),concat('|Basic ',txn.cred),hmac(sha256,txn.key),hex,lower"))
 	t.line("http-request set-var(txn.pass)", strings.TrimSuffix(id, "'")+",concat(,txn.user),concat(|,txn.digest),map_str("+usersFile+")'")
 	crypt := ""
 	if list.hasCrypt() {

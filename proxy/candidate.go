@@ -2,7 +2,10 @@ package proxy
 
 import (
 	"context"
+	"crypto/sha256"
+	"fmt"
 	"slices"
+	"time"
 
 	"sluice/crdt/service"
 )
@@ -20,11 +23,19 @@ type decodedItem struct {
 	err     error
 }
 
-// ban keeps a version from being tried again. The substitute serves instead, if any.
+// ban keeps a version from being tried again for a while: the cause may be local, such as
+// a port in use, and pass. The substitute serves instead, if any.
 type ban struct {
 	version, reason string
 	substitute      *candidate
+	until           time.Time
 }
+
+// A banned version is tried again after firstBan, then after twice the time, up to longestBan.
+const (
+	firstBan   = 30 * time.Second
+	longestBan = 10 * time.Minute
+)
 
 // candidates are the versions to serve for the desired items: the newest ones, or their
 // substitutes where the newest is banned.
@@ -56,7 +67,11 @@ func (c *Controller) forget(d Desired) {
 		now[it.Name] = it.Version
 	}
 	for name, b := range c.banned {
-		if now[name] != b.version {
+		switch {
+		case now[name] != b.version:
+			delete(c.banned, name)
+			delete(c.banTime, name)
+		case time.Now().After(b.until):
 			delete(c.banned, name)
 		}
 	}
@@ -68,6 +83,7 @@ func (c *Controller) forget(d Desired) {
 	for name := range c.good {
 		if _, ok := now[name]; !ok && c.live.loaded {
 			delete(c.good, name)
+			c.unsaved = true
 		}
 	}
 }
@@ -87,7 +103,8 @@ func (c *Controller) decode(it Item) (service.Service, error) {
 // ban quarantines the version that an item has now and looks for one to serve instead:
 // the one that was live, else the newest earlier one that HAProxy takes.
 func (c *Controller) ban(ctx context.Context, it Item, reason string) *ban {
-	b := &ban{version: it.Version, reason: reason}
+	c.banTime[it.Name] = min(max(2*c.banTime[it.Name], firstBan), longestBan)
+	b := &ban{version: it.Version, reason: reason, until: time.Now().Add(c.banTime[it.Name])}
 	c.banned[it.Name] = b
 	if good, ok := c.good[it.Name]; ok && good.version != it.Version {
 		b.substitute = &good
@@ -119,7 +136,7 @@ func (c *Controller) earlier(ctx context.Context, it Item) *candidate {
 		if slices.Equal(value, it.Value) {
 			continue
 		}
-		old := Item{Name: it.Name, Version: "earlier", Value: value}
+		old := Item{Name: it.Name, Version: earlierVersion(value), Value: value}
 		svc, err := decode(old)
 		if err != nil || svc.Validate(c.cfg.Limits) != nil {
 			continue
@@ -130,6 +147,11 @@ func (c *Controller) earlier(ctx context.Context, it Item) *candidate {
 		}
 	}
 	return nil
+}
+
+// earlierVersion tells the versions apart that come from the log's history.
+func earlierVersion(value []byte) string {
+	return fmt.Sprintf("earlier-%x", sha256.Sum256(value))[:24]
 }
 
 // reject takes a service's current candidate out of the running: the newest version is

@@ -69,43 +69,67 @@ func judged(s *service.Service) bool {
 	return false
 }
 
-// blame names the parameter whose value HAProxy quotes in its alert.
+// blame names the first parameter, in the order of Docker Flow Proxy's documentation, that
+// has a value which HAProxy quotes in its alert.
 func blame(s *service.Service, alert string) string {
-	quoted := func(value string) bool { return len(value) > 1 && strings.Contains(alert, value) }
-	for i := range s.Destinations {
-		d := &s.Destinations[i]
-		suffix := ""
-		if d.Index > 0 {
-			suffix = fmt.Sprintf(".%d", d.Index)
-		}
-		for _, r := range d.ReqPathSearchReplace {
-			if quoted(r.Search) {
-				return "reqPathSearchReplace" + suffix
-			}
-		}
-		for param, list := range map[string][]string{
-			"servicePath": d.ServicePath, "servicePathExclude": d.ServicePathExclude, "serviceDomain": d.ServiceDomain,
-		} {
-			for _, value := range list {
-				if quoted(value) {
-					return param + suffix
-				}
-			}
-		}
-	}
-	return blameHeaders(s, quoted)
-}
-
-func blameHeaders(s *service.Service, quoted func(string) bool) string {
-	for param, list := range map[string][]service.Header{
-		"addReqHeader": s.AddReqHeader, "setReqHeader": s.SetReqHeader,
-		"addResHeader": s.AddResHeader, "setResHeader": s.SetResHeader,
-	} {
-		for _, h := range list {
-			if quoted(h.Value) || quoted(h.Condition) {
-				return param
+	for _, c := range culpable(s) {
+		for _, value := range c.values {
+			if len(value) > 1 && strings.Contains(alert, value) {
+				return c.param
 			}
 		}
 	}
 	return ""
+}
+
+// worded is a parameter with the texts of it that HAProxy gets to read.
+type worded struct {
+	param  string
+	values []string
+}
+
+func culpable(s *service.Service) []worded {
+	list := []worded{
+		{"backendExtra", strings.FieldsFunc(s.BackendExtra, func(r rune) bool { return r == '\n' || r == ' ' })},
+		{"compressionAlgo", []string{s.CompressionAlgo}},
+		{"compressionType", strings.Fields(s.CompressionType)},
+		{"serviceDomainAlgo", []string{s.ServiceDomainAlgo}},
+		headerTexts("addReqHeader", s.AddReqHeader), headerTexts("setReqHeader", s.SetReqHeader),
+		headerTexts("addResHeader", s.AddResHeader), headerTexts("setResHeader", s.SetResHeader),
+	}
+	for i := range s.Destinations {
+		list = append(list, destinationTexts(&s.Destinations[i])...)
+	}
+	return list
+}
+
+func headerTexts(param string, headers []service.Header) worded {
+	w := worded{param: param}
+	for _, h := range headers {
+		w.values = append(w.values, h.Value, strings.TrimPrefix(strings.TrimPrefix(h.Condition, "if "), "unless "))
+		for _, part := range h.Parts() {
+			if part.Fetch {
+				w.values = append(w.values, part.Text)
+			}
+		}
+	}
+	return w
+}
+
+func destinationTexts(d *service.Destination) []worded {
+	suffix := ""
+	if d.Index > 0 {
+		suffix = fmt.Sprintf(".%d", d.Index)
+	}
+	rewrites := worded{param: "reqPathSearchReplace" + suffix}
+	for _, r := range d.ReqPathSearchReplace {
+		rewrites.values = append(rewrites.values, r.Search)
+	}
+	return []worded{
+		rewrites,
+		{"servicePath" + suffix, d.ServicePath},
+		{"servicePathExclude" + suffix, d.ServicePathExclude},
+		{"serviceDomain" + suffix, d.ServiceDomain},
+		{"balanceGroup" + suffix, []string{d.BalanceGroup}},
+	}
 }

@@ -68,6 +68,7 @@ type Controller struct {
 	decoded map[string]decodedItem
 	good    map[string]candidate // the versions that were live last
 	banned  map[string]*ban
+	banTime map[string]time.Duration // how long the last ban was
 	live    liveState
 	// certificates are the verdicts on those of the map, usable the ones that serve.
 	certificates map[string]*bundleState
@@ -75,6 +76,7 @@ type Controller struct {
 	unusable     []string // one line for each that does not
 	generation   uint64
 	next         time.Time // no load before
+	retry        time.Time // no new attempt before, after one that failed
 	failures     int
 	saved        time.Time
 	unsaved      bool
@@ -127,13 +129,14 @@ func NewController(cfg Config) (*Controller, error) {
 		resolver: NewResolver(ResolverConfig{Lookup: cfg.Lookup, Interval: cfg.Resolve}),
 		metrics:  newMetrics(cfg.Registerer), presented: newPresented(),
 		requests: make(chan request), checks: make(chan struct{}, 2), reported: make(chan struct{}),
-		decoded: map[string]decodedItem{}, good: map[string]candidate{}, banned: map[string]*ban{},
+		decoded: map[string]decodedItem{}, good: map[string]candidate{}, banned: map[string]*ban{}, banTime: map[string]time.Duration{},
 	}
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(c.presented); err != nil {
 			return nil, fmt.Errorf("register certificate metric: %w", err)
 		}
 	}
+	c.sweepStaging()
 	return c, nil
 }
 
@@ -181,6 +184,9 @@ func (c *Controller) loop(ctx context.Context) error {
 		// Taken before the state is read, so that no change in between is missed.
 		changed, resolved, exited := c.cfg.Source.Changed(), c.resolver.Changed(), c.cfg.Process.Exited()
 		wait := c.step(ctx)
+		if time.Now().Before(c.retry) || c.live.loaded && time.Now().Before(c.next) {
+			changed, resolved = nil, nil // nothing can be done about them before the wait is over
+		}
 		c.observe(ctx)
 		timer.Reset(wait)
 		select {
@@ -208,16 +214,23 @@ func (c *Controller) step(ctx context.Context) time.Duration {
 	if wait := time.Until(c.next); wait > 0 && c.live.loaded && c.cfg.Process.State(ctx).Up {
 		return wait
 	}
+	if wait := time.Until(c.retry); wait > 0 && c.cfg.Process.State(ctx).Up {
+		return wait
+	}
 	if err := c.sync(ctx, d, false); err != nil && ctx.Err() == nil {
 		err = errors.Join(err, c.revive(ctx))
 		c.failures++
 		wait := min(100*time.Millisecond<<min(c.failures, 7), 10*time.Second)
+		c.retry = time.Now().Add(wait)
 		c.log.Error().Err(err).Dur("again_in", wait).Msg("cannot bring haproxy up to date")
 		c.publish(func(r *Report) { r.LastError = err.Error() })
 		return wait
 	}
 	c.failures = 0
 	c.save(false)
+	if wait := time.Until(c.next); wait > 0 { // changes that come before wait for it
+		return min(wait, idle)
+	}
 	return idle
 }
 

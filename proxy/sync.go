@@ -88,8 +88,12 @@ func (c *Controller) culprit(ctx context.Context, list []candidate) (name, reaso
 	if err := c.try(ctx, nil); err != nil {
 		return "", "", fmt.Errorf("the proxy's own settings: %w", err)
 	}
+	// What was refused for a local file that has changed since is nobody's fault.
+	last := c.try(ctx, suspects)
+	if !isRefused(last) {
+		return "", "", errors.Join(errPassed, last)
+	}
 	good, bad := 0, len(suspects)
-	last := error(errors.New("refused together with the others"))
 	for good+1 < bad {
 		middle := (good + bad) / 2
 		switch err := c.try(ctx, suspects[:middle]); {
@@ -106,6 +110,9 @@ func (c *Controller) culprit(ctx context.Context, list []candidate) (name, reaso
 	}
 	return suspects[bad-1].name, oneLine(last.Error()), nil
 }
+
+// errPassed: what HAProxy refused, it accepts at a second look.
+var errPassed = errors.New("the refusal does not repeat itself: a local file has changed meanwhile")
 
 func (c *Controller) novelty(cand candidate) int {
 	if good, ok := c.good[cand.name]; ok && good.version == cand.version {
@@ -160,9 +167,11 @@ func servicesOf(list []candidate) []service.Service {
 	return services
 }
 
+const stagingPrefix = ".check-"
+
 // stage writes the model beside the live files and asks HAProxy about it.
 func (c *Controller) stage(ctx context.Context, m *Model) error {
-	dir, err := os.MkdirTemp(c.options.runDir(), ".check-")
+	dir, err := os.MkdirTemp(c.options.runDir(), stagingPrefix)
 	if err != nil {
 		return fmt.Errorf("make staging directory: %w", err)
 	}
@@ -170,7 +179,22 @@ func (c *Controller) stage(ctx context.Context, m *Model) error {
 	if err := writeStaging(dir, m.Files(0)); err != nil {
 		return err
 	}
-	return c.cfg.Process.Check(ctx, filepath.Join(dir, ConfigFile))
+	err = c.cfg.Process.Check(ctx, filepath.Join(dir, ConfigFile))
+	if verdict := (*Verdict)(nil); errors.As(err, &verdict) {
+		verdict.Text = strings.ReplaceAll(verdict.Text, dir+"/", "")
+	}
+	return err
+}
+
+// sweepStaging removes what a killed process left behind: copies may hold keys.
+func (c *Controller) sweepStaging() {
+	left, err := filepath.Glob(filepath.Join(c.options.runDir(), stagingPrefix+"*"))
+	for _, dir := range left {
+		err = errors.Join(err, os.RemoveAll(dir))
+	}
+	if err != nil {
+		c.log.Warn().Err(err).Msg("cannot remove old staging directories")
+	}
 }
 
 // writeStaging writes files that need not survive a crash.
