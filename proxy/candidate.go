@@ -31,11 +31,8 @@ type ban struct {
 	until           time.Time
 }
 
-// A banned version is tried again after firstBan, then after twice the time, up to longestBan.
-const (
-	firstBan   = 30 * time.Second
-	longestBan = 10 * time.Minute
-)
+// longestBan is the most that the time until a banned version is tried again grows to.
+const longestBan = 10 * time.Minute
 
 // candidates are the versions to serve for the desired items: the newest ones, or their
 // substitutes where the newest is banned.
@@ -103,7 +100,7 @@ func (c *Controller) decode(it Item) (service.Service, error) {
 // ban quarantines the version that an item has now and looks for one to serve instead:
 // the one that was live, else the newest earlier one that HAProxy takes.
 func (c *Controller) ban(ctx context.Context, it Item, reason string) *ban {
-	c.banTime[it.Name] = min(max(2*c.banTime[it.Name], firstBan), longestBan)
+	c.banTime[it.Name] = min(max(2*c.banTime[it.Name], c.cfg.Ban), longestBan)
 	b := &ban{version: it.Version, reason: reason, until: time.Now().Add(c.banTime[it.Name])}
 	c.banned[it.Name] = b
 	if good, ok := c.good[it.Name]; ok && good.version != it.Version {

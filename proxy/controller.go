@@ -38,6 +38,9 @@ type Config struct {
 	// Interval is the least time between two loads (2 s), Crowded the same while at least
 	// 8 old workers live (30 s), Resolve how often names are looked up again (5 s).
 	Interval, Crowded, Resolve time.Duration
+	// Ban is when a refused version is first tried again (30 s), later ones after twice the
+	// time: its cause may be local and pass.
+	Ban time.Duration
 	// StopTimeout bounds the stop of HAProxy at the end of Run (15 s).
 	StopTimeout time.Duration
 	Registerer  prometheus.Registerer
@@ -108,6 +111,7 @@ func NewController(cfg Config) (*Controller, error) {
 	setDefault(&cfg.Interval, 2*time.Second)
 	setDefault(&cfg.Crowded, 30*time.Second)
 	setDefault(&cfg.Resolve, 5*time.Second)
+	setDefault(&cfg.Ban, 30*time.Second)
 	setDefault(&cfg.StopTimeout, 15*time.Second)
 	if cfg.Options.AuthKey == "" {
 		var key [32]byte

@@ -1,9 +1,11 @@
 package haproxy_test
 
 import (
+	"encoding/base64"
 	"errors"
 	"fmt"
 	"net"
+	"net/http"
 	"os"
 	"os/exec"
 	"strconv"
@@ -159,6 +161,38 @@ func TestABusyEntryPortCostsItsServiceOnly(t *testing.T) {
 	r.goes(call{path: "/x"}, "x")
 	if q := r.controller.Report().Quarantine; len(q) != 1 || q[0].Service != "taken" {
 		t.Errorf("quarantine: %+v", q)
+	}
+}
+
+func TestARefusalWhoseCausePassesEnds(t *testing.T) {
+	r := newRig(t, func(_ *rig, cfg *proxy.Config) { cfg.Ban = 100 * time.Millisecond })
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	port := l.Addr().(*net.TCPAddr).Port
+	r.publish("serviceName=waits&reqMode=tcp&outboundHostname=127.0.0.1&port=" + echo(t, "waits") + "&srcPort=" + itoa(port))
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
+	if err := l.Close(); err != nil {
+		t.Fatal(err)
+	}
+	r.await("the port is taken into use", func() bool {
+		_, err := r.try(call{path: "/", port: port})
+		return err == nil
+	})
+	r.goes(call{path: "/", port: port}, "waits")
+	r.goes(call{path: "/x"}, "x")
+}
+
+func TestTheSchemeOfCredentialsIsInAnyCase(t *testing.T) {
+	r := newRig(t)
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&users=ann:secret&port=" + echo(t, "x"))
+	for _, scheme := range []string{"Basic", "basic", "BASIC"} {
+		credentials := scheme + " " + base64.StdEncoding.EncodeToString([]byte("ann:secret"))
+		got := r.do(call{path: "/x", header: http.Header{"Authorization": {credentials}}})
+		if got.status != 200 {
+			t.Errorf("%s: status %d", scheme, got.status)
+		}
 	}
 }
 
