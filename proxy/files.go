@@ -112,6 +112,7 @@ func (m *Model) shared(t *text) {
 	if o.Group != "" {
 		t.line("group", quote(o.Group))
 	}
+	o.AccessLog.target(t)
 	t.line("tune.ssl.default-dh-param 2048")
 	if o.SSLBindOptions != "" {
 		t.line("ssl-default-bind-options", o.SSLBindOptions)
@@ -135,7 +136,7 @@ func (m *Model) defaults(t *text) {
 	t.line("mode http")
 	t.line("balance roundrobin")
 	t.line("option dontlognull")
-	t.line("option dontlog-normal")
+	o.AccessLog.defaults(t)
 	if option, _ := connectionOption(o.ConnectionMode); option != "" {
 		t.line("option", option)
 	}

@@ -25,6 +25,7 @@ func (m *Model) frontend(t *text) {
 		}
 		t.line("bind", bindWord(b.Addr, b.Port), tls, b.Options)
 	}
+	o.AccessLog.http(t)
 	t.line("option forwardfor")
 	// A reload must not close a connection that a request is already under way on.
 	t.line("option idle-close-on-response")

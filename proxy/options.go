@@ -40,8 +40,9 @@ type Options struct {
 	// Users protect every service that has no users of its own.
 	Users []service.User
 
-	// Stats is the statistics page.
-	Stats Stats
+	// Stats is the statistics page, AccessLog the log of requests.
+	Stats     Stats
+	AccessLog AccessLog
 
 	// ExtraGlobal and ExtraFrontend are raw lines of the operator.
 	ExtraGlobal, ExtraFrontend []string
@@ -139,6 +140,7 @@ func (o *Options) rawProblems() []error {
 		"EXTRA_GLOBAL": o.ExtraGlobal, "EXTRA_FRONTEND": o.ExtraFrontend, "RESOLVERS": o.Resolvers,
 		"COMPRESSION_ALGO": {o.CompressionAlgo}, "COMPRESSION_TYPE": {o.CompressionType}, "SSL_BIND_OPTIONS": {o.SSLBindOptions},
 		"SSL_BIND_CIPHERS": {o.SSLBindCiphers}, "CA_FILE": {o.CAFile}, "CRT_LIST_PATH": {o.CrtList},
+		"DEBUG_HTTP_FORMAT": {o.AccessLog.HTTPFormat}, "DEBUG_TCP_FORMAT": {o.AccessLog.TCPFormat},
 		"--bind-addr": {o.BindAddr}, "user": {o.User, o.Group},
 	}
 	for _, name := range sortedKeys(named) {

@@ -72,6 +72,7 @@ func (m *Model) statistics(t *text) {
 	if port := o.OwnStatsPort(); port > 0 {
 		t.section("frontend", statsSection)
 		t.line("bind", bindWord(o.BindAddr, port))
+		o.AccessLog.http(t)
 		t.line("default_backend", statsSection)
 	}
 	t.section("backend", statsSection)

@@ -25,6 +25,9 @@ func (m *Model) tcpPorts(list []target) []tcpPort {
 	for _, b := range m.options.Binds {
 		taken[b.Port] = true
 	}
+	if port := m.options.OwnStatsPort(); port > 0 {
+		taken[port] = true
+	}
 	for i := range list {
 		t := &list[i]
 		if t.dst.ReqMode == service.HTTP || t.dst.ReqMode == "" {
@@ -32,7 +35,7 @@ func (m *Model) tcpPorts(list []target) []tcpPort {
 		}
 		port := t.dst.SrcPort
 		if taken[port] {
-			m.refuse(t.svc, "srcPort", fmt.Sprintf("port %d belongs to the http frontend", port))
+			m.refuse(t.svc, "srcPort", fmt.Sprintf("port %d belongs to the proxy itself", port))
 			continue
 		}
 		p := byPort[port]
@@ -113,6 +116,7 @@ func (m *Model) tcpHead(t *text, p *tcpPort) {
 	if p.members[0].dst.Clitcpka {
 		t.line("option clitcpka")
 	}
+	m.options.AccessLog.tcp(t)
 }
 
 func tcpTimers(t *text, d *service.Destination) {
@@ -137,6 +141,9 @@ func (m *Model) tcpFrontend(t *text, p *tcpPort) {
 		list, all := greetingRules(member, names)
 		rules = append(rules, list...)
 		if all {
+			if fallback != nil {
+				m.note("service %s: port %d takes every connection already; the last service without a name of its own has it", member.svc.Name, p.port)
+			}
 			fallback = []string{"default_backend", member.name()}
 		}
 	}

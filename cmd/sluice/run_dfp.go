@@ -59,6 +59,10 @@ var dfpVariables = []dfpVariable{
 	{"EXTRA_FRONTEND", list(",", func(c *node.Config) *[]string { return &c.Proxy.ExtraFrontend })},
 	{"EXTRA_GLOBAL", list(",", func(c *node.Config) *[]string { return &c.Proxy.ExtraGlobal })},
 	{"CAPTURE_REQUEST_HEADER", list(",", func(c *node.Config) *[]string { return &c.Proxy.CaptureRequestHeader })},
+	{"DEBUG", boolean(func(c *node.Config) *bool { return &c.Proxy.AccessLog.Enabled })},
+	{"DEBUG_ERRORS_ONLY", boolean(func(c *node.Config) *bool { return &c.Proxy.AccessLog.ErrorsOnly })},
+	{"DEBUG_HTTP_FORMAT", text(func(c *node.Config) *string { return &c.Proxy.AccessLog.HTTPFormat })},
+	{"DEBUG_TCP_FORMAT", text(func(c *node.Config) *string { return &c.Proxy.AccessLog.TCPFormat })},
 	{"SSL_BIND_OPTIONS", text(func(c *node.Config) *string { return &c.Proxy.SSLBindOptions })},
 	{"SSL_BIND_CIPHERS", text(func(c *node.Config) *string { return &c.Proxy.SSLBindCiphers })},
 	{"ENABLE_H2", boolean(func(c *node.Config) *bool { return &c.Proxy.EnableH2 })},
@@ -78,10 +82,6 @@ var dfpWithout = map[string]string{
 	"DNS_LOOKUP_PAUSE_MS":     "certificates are not fetched from other replicas",
 	"DISPLAY_CONFIG_ON_ERROR": "GET /v1/docker-flow-proxy/config shows the configuration",
 	"SERVICE_NAME":            "replicas find each other through the log's NATS",
-	"DEBUG":                   "HAProxy's access log is not forwarded yet",
-	"DEBUG_ERRORS_ONLY":       "HAProxy's access log is not forwarded yet",
-	"DEBUG_HTTP_FORMAT":       "HAProxy's access log is not forwarded yet",
-	"DEBUG_TCP_FORMAT":        "HAProxy's access log is not forwarded yet",
 }
 
 // applyDFP sets what Docker Flow Proxy's variables and dfp_* secrets say; a secret wins

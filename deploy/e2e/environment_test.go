@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"encoding/base64"
 	"fmt"
 	"net/http"
 	"net/url"
@@ -59,5 +60,24 @@ func TestBadServicesOfTheEnvironment(t *testing.T) {
 	refusesToStart(t, r, "DFP_SERVICE_1_PORT", "DFP_SERVICE_2_", "servicePath", "DFP_SERVICE_3_SERVICE_PATH")
 	if strings.Contains(r.output(), "sluice runs") {
 		t.Error("it ran")
+	}
+}
+
+// TestStatisticsAndAccessLog: the variables of Docker Flow Proxy that open them.
+func TestStatisticsAndAccessLog(t *testing.T) {
+	r := newReplica(t, "local")
+	r.env = append(r.env, "STATS_USER=u", "STATS_PASS=a-password-of-the-page", "DEBUG=true")
+	r.start(t).ready(t, 60*time.Second)
+	page := fmt.Sprintf("http://127.0.0.1:%d/admin?stats", r.http)
+	mustStatus(t, get(t, page), http.StatusUnauthorized)
+	mustStatus(t, get(t, page, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("u:a-password-of-the-page"))), http.StatusOK)
+	eventually(t, 10*time.Second, "both requests are logged", func() error {
+		if n := strings.Count(r.output(), `"component":"access"`); n < 2 {
+			return fmt.Errorf("%d lines", n)
+		}
+		return nil
+	})
+	if a := mustStatus(t, r.dfp("config", nil), http.StatusOK); strings.Contains(a.Body+r.output(), "a-password-of-the-page") {
+		t.Error("the password is shown")
 	}
 }

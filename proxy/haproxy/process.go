@@ -28,6 +28,9 @@ type Config struct {
 	// may take before the process is terminated, 0 means 5 seconds.
 	LoadTimeout, StopTimeout time.Duration
 	Logger                   zerolog.Logger
+	// Access takes each line of HAProxy's standard output, which is the access log where
+	// the configuration asks for one; nil: it is treated as HAProxy's own messages.
+	Access func(line string)
 }
 
 // Process is one HAProxy in master-worker mode. Its methods are safe for concurrent use;
@@ -152,6 +155,9 @@ func (p *Process) own(c *child, started chan<- error) {
 	cmd.Dir = filepath.Dir(p.cfg.ConfigFile)
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = c.tail, c.tail
+	if p.cfg.Access != nil {
+		cmd.Stdout = &accessLines{each: p.cfg.Access}
+	}
 	cmd.WaitDelay = time.Second
 	cmd.SysProcAttr = &syscall.SysProcAttr{Pdeathsig: syscall.SIGTERM, Setpgid: true}
 	if err := cmd.Start(); err != nil {

@@ -37,7 +37,7 @@ func (n *Node) openProxy(context.Context) error {
 		Process: haproxy.New(haproxy.Config{
 			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options),
 			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),
-			Logger: n.component("haproxy"),
+			Logger: n.component("haproxy"), Access: n.accessLog(),
 		}),
 		Certificates: certs.New(certs.Config{
 			Dir: options.CertsDir, SecretsDir: options.SecretsDir, WriteFile: WriteFile, Now: time.Now,
@@ -79,6 +79,15 @@ func (n *Node) proxyOptions() (proxy.Options, error) {
 		o.User, o.Group = "haproxy", "haproxy"
 	}
 	return o, err
+}
+
+// accessLog takes the lines of HAProxy's access log; nil if there is none.
+func (n *Node) accessLog() func(line string) {
+	if !n.cfg.Proxy.AccessLog.Enabled {
+		return nil
+	}
+	log := n.component("access")
+	return func(line string) { log.Info().Str("line", line).Msg("access") }
 }
 
 // maxSocketDir leaves room for the sockets' names within the kernel's 108 bytes.
