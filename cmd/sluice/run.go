@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -152,7 +153,7 @@ func (f *runFlags) config(fs *pflag.FlagSet, env variables) (node.Config, error)
 		f.cfg.Namespace = f.cfg.Instance
 	}
 	if f.cfg.APIAddr == "" {
-		f.cfg.APIAddr = env["IP"] + ":" + env.or("PORT", "8080")
+		f.cfg.APIAddr = net.JoinHostPort(strings.Trim(env["IP"], "[]"), env.or("PORT", "8080"))
 	}
 	errs = append(errs, f.cfg.Validate())
 	return f.cfg, errors.Join(errs...)

@@ -29,13 +29,14 @@ func (v variables) or(name, def string) string {
 	return def
 }
 
-// fillFlags sets every flag that was not given from its SLUICE_ variable.
+// fillFlags sets every flag that was not given from its SLUICE_ variable. An empty one
+// counts as absent: that is what a stack file makes of a value that nobody set.
 func (v variables) fillFlags(fs *pflag.FlagSet) error {
 	var errs []error
 	fs.VisitAll(func(f *pflag.Flag) {
 		name := flagVariable(f.Name)
-		value, given := v[name]
-		if !given || f.Changed {
+		value := v[name]
+		if value == "" || f.Changed {
 			return
 		}
 		if err := fs.Set(f.Name, value); err != nil {
