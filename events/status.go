@@ -37,6 +37,8 @@ type Status struct {
 	Stale string `json:"stale"`
 	// Problem says what an operator should look at; empty: nothing.
 	Problem string `json:"problem,omitempty"`
+	// Notes tell about accepted parameters that have no effect on this replica, one line each.
+	Notes []string `json:"notes,omitempty"`
 	// Quarantine lists the services whose newest version is not served here.
 	Quarantine []Quarantined `json:"quarantine"`
 	// InsecureAPI: the API answers anybody.

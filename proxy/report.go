@@ -52,6 +52,11 @@ func (c *Controller) reportLive(d Desired, m *Model) {
 	quarantine := c.quarantine()
 	c.presented.set(m.Certificates(), time.Now(), c.log)
 	problems := slices.Concat(c.unusable, m.problems)
+	for _, note := range m.Notes() {
+		if !slices.Contains(c.Report().Notes, note) {
+			c.log.Warn().Msg(note)
+		}
+	}
 	c.publish(func(r *Report) {
 		r.StreamID, r.Seq, r.Generation, r.ConfigDigest = d.StreamID, d.Seq, c.generation, c.live.digest
 		r.Quarantine, r.Notes, r.LastError = quarantine, m.Notes(), ""

@@ -86,6 +86,9 @@ func remarks(replicas []events.Status) []string {
 		if r.Problem != "" {
 			out = append(out, fmt.Sprintf("%s: %s", r.Name, r.Problem))
 		}
+		for _, note := range r.Notes {
+			out = append(out, fmt.Sprintf("%s: %s", r.Name, note))
+		}
 		if r.InsecureAPI {
 			out = append(out, r.Name+" lets anybody change it (--insecure-api): give it tokens with --tokens-file")
 		}

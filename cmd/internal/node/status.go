@@ -50,6 +50,7 @@ func (s *status) current() events.Status {
 	out.Ready = view.Restored && report.Ready
 	out.Stale = view.Stale
 	out.Problem = strings.Join(problems(view, report), "; ")
+	out.Notes = report.Notes[:min(len(report.Notes), maxNotes)]
 	out.Quarantine = []events.Quarantined{}
 	for _, q := range report.Quarantine {
 		out.Quarantine = append(out.Quarantine, events.Quarantined(q))
@@ -88,6 +89,9 @@ func (s *status) services(v events.View) int {
 
 // fullLog is the part of the log's limit from which on an operator is told.
 const fullLog = 0.7
+
+// maxNotes bounds what a heartbeat tells about parameters without effect.
+const maxNotes = 20
 
 // maxCertProblems bounds what a heartbeat tells about certificates.
 const maxCertProblems = 5
