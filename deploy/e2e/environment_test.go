@@ -77,6 +77,7 @@ func TestStatisticsAndAccessLog(t *testing.T) {
 		}
 		return nil
 	})
+	says(t, mustStatus(t, get(t, r.url("/metrics")), http.StatusOK).Body, "haproxy_up 1", "haproxy_frontend_http_requests_total{")
 	if a := mustStatus(t, r.dfp("config", nil), http.StatusOK); strings.Contains(a.Body+r.output(), "a-password-of-the-page") {
 		t.Error("the password is shown")
 	}

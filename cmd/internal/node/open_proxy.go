@@ -30,6 +30,9 @@ func (n *Node) openProxy(context.Context) error {
 	if err != nil {
 		return err
 	}
+	if err := n.metrics.Register(haproxy.NewStatistics(proxy.SocketPath(&options))); err != nil {
+		return fmt.Errorf("register HAProxy's statistics: %w", err)
+	}
 	n.controller, err = proxy.NewController(proxy.Config{
 		Options: options,
 		Limits:  n.limits(),
