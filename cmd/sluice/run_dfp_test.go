@@ -1,10 +1,12 @@
 package main
 
 import (
+	"net/url"
 	"os"
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -76,5 +78,59 @@ func TestStatisticsSettingsProblems(t *testing.T) {
 	cfg, err := configured(t, variables{"STATS_USER": "u"}, nil)
 	if err != nil || len(cfg.Warnings) != 1 {
 		t.Errorf("a name alone: %v, warnings %q", err, cfg.Warnings)
+	}
+}
+
+func TestServicesOfTheEnvironment(t *testing.T) {
+	cfg, err := configured(t, variables{
+		"DFP_SERVICE_SERVICE_NAME": "plain", "DFP_SERVICE_SERVICE_PATH_2": "/b", "DFP_SERVICE_REPLICAS": "0",
+		"DFP_SERVICE_12_SERVICE_NAME": "twelve", "DFP_SERVICE_12_REQ_MODE": "sni", "DFP_SERVICE_3_HTTPS_PORT_1": "443",
+		"DFP_SERVICE_3_": "x", "DFP_SERVICE_3_ODD_1": "x", "DFP_SERVICE_3_PORT": "", "DEFAULT_PROTOCOL": "tcp",
+	}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []node.Local{
+		{
+			Prefix:    "DFP_SERVICE_",
+			Query:     url.Values{"serviceName": {"plain"}, "servicePath.2": {"/b"}, "reqMode": {"tcp"}},
+			Variables: map[string]string{"serviceName": "DFP_SERVICE_SERVICE_NAME", "servicePath.2": "DFP_SERVICE_SERVICE_PATH_2", "replicas": "DFP_SERVICE_REPLICAS", "reqMode": "DEFAULT_PROTOCOL"},
+		},
+		{
+			Prefix:    "DFP_SERVICE_3_",
+			Query:     url.Values{"httpsPort.1": {"443"}, "reqMode": {"tcp"}},
+			Variables: map[string]string{"httpsPort.1": "DFP_SERVICE_3_HTTPS_PORT_1", "reqMode": "DEFAULT_PROTOCOL"},
+		},
+		{
+			Prefix:    "DFP_SERVICE_12_",
+			Query:     url.Values{"serviceName": {"twelve"}, "reqMode": {"sni"}},
+			Variables: map[string]string{"serviceName": "DFP_SERVICE_12_SERVICE_NAME", "reqMode": "DFP_SERVICE_12_REQ_MODE"},
+		},
+	}
+	if diff := cmp.Diff(want, cfg.Local); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	if len(cfg.Warnings) != 2 {
+		t.Errorf("warnings: %q", cfg.Warnings)
+	}
+}
+
+func TestListenerSettings(t *testing.T) {
+	cfg, err := configured(t, variables{"LISTENER_ADDRESS": "swarm-listener,other:8081", "RELOAD_INTERVAL": "250", "REPEAT_RELOAD": "true"}, nil)
+	want := node.Listener{Addrs: []string{"swarm-listener", "other:8081"}, Interval: 250 * time.Millisecond, Repeat: true}
+	if diff := cmp.Diff(want, cfg.Listener); diff != "" || err != nil {
+		t.Errorf("error %v (-want +got):\n%s", err, diff)
+	}
+	for name, env := range map[string]variables{
+		"RELOAD_INTERVAL":  {"LISTENER_ADDRESS": "x", "RELOAD_INTERVAL": "0"},
+		"LISTENER_ADDRESS": {"LISTENER_ADDRESS": "http://x/?a"},
+	} {
+		cfg, err := configured(t, env, nil)
+		if err == nil {
+			err = cfg.Validate()
+		}
+		if err == nil || !strings.Contains(err.Error(), name) {
+			t.Errorf("%s: got %v", name, err)
+		}
 	}
 }
