@@ -13,13 +13,6 @@ import (
 	"testing"
 )
 
-// conformanceAreas are the areas whose cases run; conformance/README.md names the others.
-var conformanceAreas = []string{
-	"api", "paths", "domains", "headers", "ordering", "rewrite", "https", "auth", "index", "certs", "tcp", "redirects",
-	"srcport", "blocking", "headers-routing", "discovery", "timeouts", "extra", "remove", "update", "robustness", "security",
-	"replicas", "stats", "env-services", "startup", "compression", "sessions", "default", "filter", "connection", "sni",
-}
-
 // equivalents translate a directive of Docker Flow Proxy's configuration to the one that
 // has its meaning here.
 var equivalents = map[string]string{
