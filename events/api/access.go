@@ -118,13 +118,17 @@ func sameSite(r *http.Request) error {
 	default:
 		return &denial{http.StatusForbidden, "a web page of another site may not change this proxy"}
 	}
-	origin := r.Header.Get("Origin")
-	if origin == "" {
-		return nil
-	}
-	u, err := url.Parse(origin)
-	if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
-		return &denial{http.StatusForbidden, "a web page of another site may not change this proxy (Origin is not this host)"}
+	// Over plain HTTP browsers send neither Sec-Fetch-Site nor, for an image's address,
+	// Origin: then only Referer tells whose page it is.
+	for _, name := range []string{"Origin", "Referer"} {
+		value := r.Header.Get(name)
+		if value == "" {
+			continue
+		}
+		u, err := url.Parse(value)
+		if err != nil || u.Host == "" || !strings.EqualFold(u.Host, r.Host) {
+			return &denial{http.StatusForbidden, "a web page of another site may not change this proxy (" + name + " is not this host)"}
+		}
 	}
 	return nil
 }

@@ -142,6 +142,8 @@ func TestOtherSitesMayNotChangeAnything(t *testing.T) {
 		{"other origin", map[string]string{"Origin": "https://evil.example"}, 403},
 		{"other port", map[string]string{"Origin": "http://127.0.0.1:9999"}, 403},
 		{"hidden origin", map[string]string{"Origin": "null"}, 403},
+		{"image on a page elsewhere", map[string]string{"Referer": "http://evil.example/page"}, 403},
+		{"link on an own page", map[string]string{"Referer": "http://127.0.0.1:8080/ui/"}, 200},
 	}
 	changing := []string{
 		"GET " + dfp + "reconfigure?" + goodQ, "POST " + dfp + "reconfigure?" + goodQ,

@@ -184,10 +184,29 @@ func (s *Server) write(ctx context.Context, w waiting, c events.Change) (Receipt
 	return s.await(ctx, w, r, c.Key)
 }
 
+// endWithServer calls cancel when the server stops, so that a caller who waits is answered
+// before the connection is cut; the returned function ends that.
+func (s *Server) endWithServer(cancel context.CancelFunc) (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		select {
+		case <-s.stopping:
+			cancel()
+		case <-done:
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
+	}
+}
+
 // await turns "durable" into "live", or tells where it is not.
 func (s *Server) await(ctx context.Context, w waiting, r Receipt, key string) (Receipt, error) {
 	ctx, cancel := context.WithTimeout(ctx, w.timeout)
 	defer cancel()
+	defer s.endWithServer(cancel)()
 	res, err := s.cfg.Waiter.Wait(ctx, events.Wait{Scope: w.scope, StreamID: r.StreamID, Seq: r.Seq, Key: key})
 	if err != nil && !errors.Is(err, context.DeadlineExceeded) {
 		p := newProblem(http.StatusGatewayTimeout, fmt.Sprintf("the change is durable at sequence %d, but waiting for it failed: %v", r.Seq, err))

@@ -144,3 +144,34 @@ func within[T any](t testing.TB, c <-chan T) T {
 		panic("unreachable")
 	}
 }
+
+// stuck is a Waiter of replicas that never become live.
+type stuck struct{ asked chan struct{} }
+
+func (s stuck) Wait(ctx context.Context, _ events.Wait) (events.WaitResult, error) {
+	close(s.asked)
+	<-ctx.Done()
+	return events.WaitResult{Missing: []string{"b"}}, nil
+}
+
+func TestWaitingCallersAreAnsweredWhenTheServerStops(t *testing.T) {
+	cfg := config(apitest.New())
+	waiter := stuck{make(chan struct{})}
+	cfg.Waiter = waiter
+	base, stop := run(t, cfg)
+	answered := make(chan error, 1)
+	go func() {
+		res, err := http.Get(base + dfp + "reconfigure?wait=all&timeout=60s&" + goodQ)
+		if err == nil {
+			err = res.Body.Close()
+		}
+		answered <- err
+	}()
+	within(t, waiter.asked)
+	if err := stop(); err != nil {
+		t.Errorf("stop: %v", err)
+	}
+	if err := within(t, answered); err != nil {
+		t.Errorf("the caller got %v, want an answer", err)
+	}
+}
