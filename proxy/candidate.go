@@ -28,7 +28,9 @@ type decodedItem struct {
 type ban struct {
 	version, reason string
 	substitute      *candidate
-	until           time.Time
+	// until is set once the others are live without this version: before that, trying it
+	// again would keep them from it.
+	until time.Time
 }
 
 // longestBan is the most that the time until a banned version is tried again grows to.
@@ -68,7 +70,7 @@ func (c *Controller) forget(d Desired) {
 		case now[name] != b.version:
 			delete(c.banned, name)
 			delete(c.banTime, name)
-		case time.Now().After(b.until):
+		case !b.until.IsZero() && time.Now().After(b.until):
 			delete(c.banned, name)
 		}
 	}
@@ -101,7 +103,7 @@ func (c *Controller) decode(it Item) (service.Service, error) {
 // the one that was live, else the newest earlier one that HAProxy takes.
 func (c *Controller) ban(ctx context.Context, it Item, reason string) *ban {
 	c.banTime[it.Name] = min(max(2*c.banTime[it.Name], c.cfg.Ban), longestBan)
-	b := &ban{version: it.Version, reason: reason, until: time.Now().Add(c.banTime[it.Name])}
+	b := &ban{version: it.Version, reason: reason}
 	c.banned[it.Name] = b
 	if good, ok := c.good[it.Name]; ok && good.version != it.Version {
 		b.substitute = &good
@@ -175,12 +177,17 @@ func compareStrings(a, b string) int {
 	return 0
 }
 
-// keep remembers what is live now.
+// keep remembers what is live now, and starts the clock of the bans that made it possible.
 func (c *Controller) keep(list []candidate) {
 	for _, cand := range list {
 		if old, ok := c.good[cand.name]; !ok || old.version != cand.version {
 			c.good[cand.name] = cand
 			c.unsaved = true
+		}
+	}
+	for name, b := range c.banned {
+		if b.until.IsZero() {
+			b.until = time.Now().Add(c.banTime[name])
 		}
 	}
 }
