@@ -234,11 +234,8 @@ func (r *Replica) append(ctx context.Context, m Outgoing) (uint64, error) {
 }
 
 func (r *Replica) message(c Change, e crdt.Entry) (Outgoing, error) {
-	event := Event{
-		ID: e.Stamp.String(), Source: "/sluice/" + r.cfg.Subjects.Namespace + "/" + r.cfg.Name,
-		Subject: e.Key, Time: r.cfg.Wall().UTC(), Stamp: e.Stamp, Deleted: e.Deleted,
-		Actor: c.Actor, Origin: c.Origin, TraceParent: c.TraceParent, Data: e.Value,
-	}
+	event := EntryEvent("/sluice/"+r.cfg.Subjects.Namespace+"/"+r.cfg.Name, e)
+	event.Time, event.Actor, event.Origin, event.TraceParent = r.cfg.Wall().UTC(), c.Actor, c.Origin, c.TraceParent
 	data, err := event.Encode()
 	if err != nil {
 		return Outgoing{}, fmt.Errorf("encode the event of %s: %w", e.Key, err)

@@ -140,7 +140,7 @@ func (n *Node) ownPorts() []service.OwnPort {
 }
 
 // maxEarlier is how many earlier versions are tried in place of a refused one.
-const maxEarlier = 16
+const maxEarlier = 8
 
 // earlier reads a service's earlier values from the log, newest first.
 func (n *Node) earlier(ctx context.Context, name string) ([][]byte, error) {
