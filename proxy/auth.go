@@ -22,24 +22,29 @@ type userList struct {
 
 // usersOf is the list that protects an entry, nil for none. A service's own list replaces
 // the proxy's; a list that was asked for and cannot be found is empty: nobody enters.
-func (m *Model) usersOf(e *entry) *userList {
+func (p *part) usersOf(e *entry) *userList {
 	s := e.svc
 	if e.dst.IgnoreAuthorization {
 		return nil
 	}
 	if len(s.Users) == 0 && s.UsersSecret == "" {
-		if len(m.options.Users) == 0 {
+		if len(p.options.Users) == 0 {
 			return nil
 		}
-		return &userList{id: globalUsers, realm: "defaultRealm", users: m.options.Users}
+		return globalList(p.options)
 	}
-	return &userList{id: s.Name, realm: s.Name + "Realm", users: m.ownUsers(s)}
+	return &userList{id: s.Name, realm: s.Name + "Realm", users: p.ownUsers(s)}
+}
+
+// globalList is the proxy's own.
+func globalList(o *Options) *userList {
+	return &userList{id: globalUsers, realm: "defaultRealm", users: o.Users}
 }
 
 // ownUsers completes names without password from the service's secret, then from the
 // proxy's own list. Without names the whole secret counts.
-func (m *Model) ownUsers(s *service.Service) []service.User {
-	secret := m.secretUsers(s)
+func (p *part) ownUsers(s *service.Service) []service.User {
+	secret := p.secretUsers(s)
 	if len(s.Users) == 0 {
 		return secret
 	}
@@ -49,10 +54,10 @@ func (m *Model) ownUsers(s *service.Service) []service.User {
 			same := func(o service.User) bool { return strings.EqualFold(o.Name, u.Name) }
 			if i := slices.IndexFunc(secret, same); i >= 0 {
 				u = secret[i]
-			} else if i := slices.IndexFunc(m.options.Users, same); i >= 0 {
-				u = m.options.Users[i]
+			} else if i := slices.IndexFunc(p.options.Users, same); i >= 0 {
+				u = p.options.Users[i]
 			} else {
-				m.note("service %s: user %s has no password in the definition, the secret or the proxy's own users; nobody enters by that name", s.Name, u.Name)
+				p.note("service %s: user %s has no password in the definition, the secret or the proxy's own users; nobody enters by that name", s.Name, u.Name)
 				continue
 			}
 		}
@@ -61,13 +66,13 @@ func (m *Model) ownUsers(s *service.Service) []service.User {
 	return list
 }
 
-func (m *Model) secretUsers(s *service.Service) []service.User {
+func (p *part) secretUsers(s *service.Service) []service.User {
 	if s.UsersSecret == "" {
 		return nil
 	}
-	content, ok := m.view.secret("dfp_users_" + s.UsersSecret)
+	content, ok := p.secret("dfp_users_" + s.UsersSecret)
 	if !ok {
-		m.note("service %s: secret dfp_users_%s is missing here", s.Name, s.UsersSecret)
+		p.note("service %s: secret dfp_users_%s is missing here", s.Name, s.UsersSecret)
 		return nil
 	}
 	var list []service.User
@@ -79,15 +84,15 @@ func (m *Model) secretUsers(s *service.Service) []service.User {
 		case s.UsersPassEncrypted:
 			list = append(list, service.User{Name: name, Crypt: pass})
 		default:
-			list = append(list, m.localUser(s.UsersSecret, name, pass))
+			list = append(list, p.options.localUser(s.UsersSecret, name, pass))
 		}
 	}
 	return list
 }
 
 // localUser makes the digest of a password that this replica has in the clear.
-func (m *Model) localUser(context, name, pass string) service.User {
-	key, err := base64.StdEncoding.DecodeString(m.options.AuthKey)
+func (o *Options) localUser(context, name, pass string) service.User {
+	key, err := base64.StdEncoding.DecodeString(o.AuthKey)
 	if err != nil || len(key) == 0 {
 		return service.User{Name: name}
 	}
@@ -101,15 +106,15 @@ func (m *Model) localUser(context, name, pass string) service.User {
 
 // authenticate asks for a user. The credentials' digest is looked up, so that neither a
 // password nor the key stands in the configuration.
-func (m *Model) authenticate(t *text, e *entry) {
-	if list := m.usersOf(e); list != nil {
-		m.ask(t, list)
+func (p *part) authenticate(t *text, e *entry) {
+	if list := p.usersOf(e); list != nil {
+		p.lists[list.id] = list
+		ask(t, list)
 	}
 }
 
 // ask lets only the users of a list pass.
-func (m *Model) ask(t *text, list *userList) {
-	m.lists[list.id] = list
+func ask(t *text, list *userList) {
 	id := quote("str(" + list.id + "|)")
 	t.line("http-request set-var(txn.key) str(key),map_str(" + keyFile + ")")
 	t.line("http-request set-var(txn.user) http_auth_user,hex,lower")
@@ -138,9 +143,9 @@ func (l *userList) hasCrypt() bool {
 }
 
 // userlists renders the crypt users of all lists.
-func (m *Model) userlists(t *text) {
-	for _, id := range sortedKeys(m.lists) {
-		list := m.lists[id]
+func (s *shape) userlists(t *text) {
+	for _, id := range sortedKeys(s.lists) {
+		list := s.lists[id]
 		if !list.hasCrypt() {
 			continue
 		}
@@ -153,25 +158,20 @@ func (m *Model) userlists(t *text) {
 	}
 }
 
-// credentialFiles are the maps behind authenticate; nil when nobody is asked for a user.
-func (m *Model) credentialFiles() []File {
-	if len(m.lists) == 0 {
+// credentials are the maps behind authenticate; none when nobody is asked for a user.
+func (s *shape) credentials() map[string]map[string]string {
+	if len(s.lists) == 0 {
 		return nil
 	}
-	var salts, digests strings.Builder
-	for _, id := range sortedKeys(m.lists) {
-		for _, u := range m.lists[id].users {
-			if u.Digest == "" {
-				continue
+	salts, digests := map[string]string{}, map[string]string{}
+	for id, list := range s.lists {
+		for _, u := range list.users {
+			if u.Digest != "" {
+				user := id + "|" + hex.EncodeToString([]byte(u.Name))
+				salts[user] = u.Salt
+				digests[user+"|"+strings.ToLower(u.Digest)] = "1"
 			}
-			user := id + "|" + hex.EncodeToString([]byte(u.Name))
-			salts.WriteString(user + " " + u.Salt + "\n")
-			digests.WriteString(user + "|" + strings.ToLower(u.Digest) + " 1\n")
 		}
 	}
-	return []File{
-		{keyFile, []byte("key " + m.options.AuthKey + "\n"), secretMode},
-		{saltsFile, []byte(salts.String()), secretMode},
-		{usersFile, []byte(digests.String()), secretMode},
-	}
+	return map[string]map[string]string{keyFile: {"key": s.options.AuthKey}, saltsFile: salts, usersFile: digests}
 }

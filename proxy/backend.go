@@ -9,14 +9,14 @@ import (
 	"sluice/crdt/service"
 )
 
-// backend renders the section that a request of one entry ends in. The rules stand in
-// the order that Docker Flow Proxy gives them.
-func (m *Model) backend(t *text, e *entry) {
+// backend is the section that a request of one entry ends in. The rules stand in the order
+// that Docker Flow Proxy gives them.
+func (p *part) backend(e *entry) section {
 	s, d := e.svc, e.dst
-	t.section("backend", e.backend)
+	t := &text{}
 	t.line("mode http")
 	if !e.tls {
-		m.redirectsToTLS(t, e)
+		p.redirectsToTLS(t, e)
 	}
 	t.line("http-request set-header X-Forwarded-Proto https if { ssl_fc }")
 	if option, ok := connectionOption(s.ConnectionMode); ok && option != "" {
@@ -31,13 +31,23 @@ func (m *Model) backend(t *text, e *entry) {
 		}
 	}
 	rewrites(t, d.ReqPathSearchReplace)
-	m.guards(t, e)
-	m.authenticate(t, e)
-	m.httpServers(t, e)
-	m.extra(t, s)
+	guards(t, e)
+	p.authenticate(t, e)
+	if s.SessionType == stickySession {
+		t.line("balance roundrobin")
+		t.line("cookie", s.Name, "insert indirect nocache")
+	}
+	tail := extra(s)
+	return section{
+		kind: "backend", name: e.backend, owner: s.Name, head: t.String(), tail: tail,
+		servers: p.httpServers(e), fixed: p.resolves(s) || tail != "",
+	}
 }
 
-func (m *Model) redirectsToTLS(t *text, e *entry) {
+// stickySession keeps a client at its server by a cookie.
+const stickySession = "sticky-server"
+
+func (p *part) redirectsToTLS(t *text, e *entry) {
 	code := ""
 	if e.dst.HTTPSRedirectCode != 0 {
 		code = "code " + strconv.Itoa(e.dst.HTTPSRedirectCode)
@@ -48,7 +58,7 @@ func (m *Model) redirectsToTLS(t *text, e *entry) {
 	if e.svc.RedirectUnlessHTTPSProto {
 		t.line("http-request redirect scheme https", code, "unless { req.hdr(X-Forwarded-Proto) -i https }")
 	}
-	if e.dst.HTTPSOnly || m.options.HTTPSOnly {
+	if e.dst.HTTPSOnly || p.options.HTTPSOnly {
 		t.line("http-request redirect scheme https", code, "unless { ssl_fc }")
 	}
 }
@@ -101,7 +111,7 @@ func rewrites(t *text, list []service.Rewrite) {
 	t.line("http-request set-path %[var(txn.path)] if { var(txn.path) -m beg / }")
 }
 
-func (m *Model) guards(t *text, e *entry) {
+func guards(t *text, e *entry) {
 	d := e.dst
 	if d.VerifyClientSSL {
 		t.line("http-request deny unless { ssl_c_used 1 } { ssl_c_verify 0 }")
@@ -117,88 +127,80 @@ func (m *Model) guards(t *text, e *entry) {
 	}
 }
 
-func (m *Model) extra(t *text, s *service.Service) {
+// extra are the raw lines of a definition, which the operator has to allow.
+func extra(s *service.Service) string {
+	t := &text{}
 	for line := range strings.Lines(s.BackendExtra) {
 		if line = strings.TrimSpace(line); line != "" {
 			t.line(line)
 		}
 	}
+	return t.String()
 }
 
-// httpServers writes the servers of one http backend.
-func (m *Model) httpServers(t *text, e *entry) {
-	s := e.svc
-	switch {
-	case s.SessionType == "sticky-server":
-		t.line("balance roundrobin")
-		t.line("cookie", s.Name, "insert indirect nocache")
-		m.taskServers(t, e, 0, true)
+// httpServers are the servers of one http backend.
+func (p *part) httpServers(e *entry) []server {
+	switch s := e.svc; {
+	case s.SessionType == stickySession:
+		return p.taskServers(e, 0, true)
 	case s.DiscoveryType == "DNS":
-		m.taskServers(t, e, 1, false)
+		return p.taskServers(e, 1, false)
 	default:
-		m.servers(t, e, m.serverOptions(e))
+		return p.servers(e, p.resolves(s))
 	}
 }
 
-func (m *Model) serverOptions(e *entry) string {
-	var words []string
-	if e.svc.CheckResolvers || m.options.CheckResolvers {
-		words = append(words, "check resolvers docker")
-	}
-	if e.dst.SSLVerifyNone {
-		words = append(words, "ssl verify none")
-	}
-	return strings.Join(words, " ")
-}
+// resolves reports whether HAProxy shall look up the service's host by itself.
+func (p *part) resolves(s *service.Service) bool { return s.CheckResolvers || p.options.CheckResolvers }
 
-// servers writes one server per address of the target's host; the readable name stays
-// even without an address.
-func (m *Model) servers(t *text, e *entry, options string) {
+// servers is one server per address of the target's host; the readable name stays even
+// without an address.
+func (p *part) servers(e *entry, check bool) []server {
 	host := e.svc.Host(e.dst)
-	addrs := m.view.addresses(host)
+	addrs := p.view.addresses(host)
 	if len(addrs) == 0 {
-		t.line("server", e.svc.Name, hostPort(host, e.port), options, "init-addr none")
-		return
+		addrs = []netip.Addr{{}}
 	}
+	list := make([]server, len(addrs))
 	for i, addr := range addrs {
-		name := e.svc.Name
-		if i > 0 {
-			name = fmt.Sprintf("%s_%d", name, i+1)
+		list[i] = server{
+			name: e.svc.Name, host: host, port: e.port, addr: addr,
+			check: check, tls: e.dst.SSLVerifyNone, resolvers: p.resolves(e.svc),
 		}
-		t.line("server", name, hostPort(host, e.port), options, initAddr(host, addr))
+		if i > 0 {
+			list[i].name = fmt.Sprintf("%s_%d", e.svc.Name, i+1)
+		}
 	}
+	return list
 }
 
-// taskServers writes one checked server per task, numbered from first. Without tasks the
-// host itself stands in.
-func (m *Model) taskServers(t *text, e *entry, first int, cookie bool) {
+// taskServers is one checked server per task, numbered from first. Without tasks the host
+// itself stands in.
+func (p *part) taskServers(e *entry, first int, cookie bool) []server {
 	host := e.svc.Host(e.dst)
-	addrs := m.tasks(e)
+	addrs := p.tasks(e)
 	if len(addrs) == 0 {
-		addrs = m.view.addresses(host)
+		addrs = p.view.addresses(host)
 	}
-	tls := ""
-	if e.dst.SSLVerifyNone {
-		tls = "ssl verify none"
+	if len(addrs) == 0 {
+		return []server{{name: e.svc.Name, host: host, port: e.port, tls: e.dst.SSLVerifyNone}}
 	}
+	list := make([]server, len(addrs))
 	for i, addr := range addrs {
 		name := fmt.Sprintf("%s_%d", e.svc.Name, i+first)
-		stick := ""
+		list[i] = server{name: name, host: addr.String(), port: e.port, addr: addr, check: true, tls: e.dst.SSLVerifyNone}
 		if cookie {
-			stick = "cookie " + name
+			list[i].cookie = name
 		}
-		t.line("server", name, hostPort(addr.String(), e.port), "check", tls, stick)
 	}
-	if len(addrs) == 0 {
-		t.line("server", e.svc.Name, hostPort(host, e.port), tls, "init-addr none")
-	}
+	return list
 }
 
-func (m *Model) tasks(e *entry) []netip.Addr {
+func (p *part) tasks(e *entry) []netip.Addr {
 	if e.svc.DiscoveryType == "DNS" && e.dst.OutboundHostname != "" {
-		return m.view.addresses(e.dst.OutboundHostname)
+		return p.view.addresses(e.dst.OutboundHostname)
 	}
-	return m.view.addresses(tasksOf(e.svc.Name))
+	return p.view.addresses(tasksOf(e.svc.Name))
 }
 
 func tasksOf(name string) string { return "tasks." + name }
@@ -208,12 +210,4 @@ func hostPort(host string, port int) string {
 		host = "[" + host + "]"
 	}
 	return host + ":" + strconv.Itoa(port)
-}
-
-// initAddr gives a named server its address, so that HAProxy never resolves by itself.
-func initAddr(host string, addr netip.Addr) string {
-	if _, err := netip.ParseAddr(host); err == nil {
-		return ""
-	}
-	return "init-addr " + addr.String() + ",none"
 }

@@ -17,12 +17,6 @@ type candidate struct {
 	svc           service.Service
 }
 
-type decodedItem struct {
-	version string
-	svc     service.Service
-	err     error
-}
-
 // ban keeps a version from being tried again for a while: the cause may be local, such as
 // a port in use, and pass. The substitute serves instead, if any.
 type ban struct {
@@ -35,69 +29,6 @@ type ban struct {
 
 // longestBan is the most that the time until a banned version is tried again grows to.
 const longestBan = 10 * time.Minute
-
-// candidates are the versions to serve for the desired items: the newest ones, or their
-// substitutes where the newest is banned.
-func (c *Controller) candidates(ctx context.Context, d Desired) []candidate {
-	c.forget(d)
-	list := make([]candidate, 0, len(d.Items))
-	for _, it := range d.Items {
-		b := c.banned[it.Name]
-		if b == nil {
-			svc, err := c.decode(it)
-			if err == nil {
-				list = append(list, candidate{it.Name, it.Version, it.Value, svc})
-				continue
-			}
-			b = c.ban(ctx, it, err.Error())
-		}
-		if b.substitute != nil {
-			list = append(list, *b.substitute)
-		}
-	}
-	return list
-}
-
-// forget lifts bans that newer versions or removals have overtaken, and drops what is
-// known of services that are gone.
-func (c *Controller) forget(d Desired) {
-	now := make(map[string]string, len(d.Items))
-	for _, it := range d.Items {
-		now[it.Name] = it.Version
-	}
-	for name, b := range c.banned {
-		switch {
-		case now[name] != b.version:
-			delete(c.banned, name)
-			delete(c.banTime, name)
-		case !b.until.IsZero() && time.Now().After(b.until):
-			delete(c.banned, name)
-		}
-	}
-	for name := range c.decoded {
-		if _, ok := now[name]; !ok {
-			delete(c.decoded, name)
-		}
-	}
-	for name := range c.good {
-		if _, ok := now[name]; !ok && c.live.loaded {
-			delete(c.good, name)
-			c.unsaved = true
-		}
-	}
-}
-
-func (c *Controller) decode(it Item) (service.Service, error) {
-	if known, ok := c.decoded[it.Name]; ok && known.version == it.Version {
-		return known.svc, known.err
-	}
-	svc, err := decode(it)
-	if err == nil {
-		err = svc.Validate(c.cfg.Limits)
-	}
-	c.decoded[it.Name] = decodedItem{it.Version, svc, err}
-	return svc, err
-}
 
 // ban quarantines the version that an item has now and looks for one to serve instead:
 // the one that was live, else the newest earlier one that HAProxy takes.
@@ -155,15 +86,15 @@ func earlierVersion(value []byte) string {
 
 // reject takes a service's current candidate out of the running: the newest version is
 // banned, or its substitute dropped if that was it.
-func (c *Controller) reject(ctx context.Context, d Desired, name, reason string) {
+func (c *Controller) reject(ctx context.Context, name, reason string) {
 	if b := c.banned[name]; b != nil {
 		b.substitute = nil
 		delete(c.good, name)
+		c.substitute(name, b)
 		return
 	}
-	i, found := slices.BinarySearchFunc(d.Items, name, func(it Item, n string) int { return compareStrings(it.Name, n) })
-	if found {
-		c.ban(ctx, d.Items[i], reason)
+	if it, found := c.item(name); found {
+		c.substitute(name, c.ban(ctx, it, reason))
 	}
 }
 
@@ -177,14 +108,19 @@ func compareStrings(a, b string) int {
 	return 0
 }
 
-// keep remembers what is live now, and starts the clock of the bans that made it possible.
-func (c *Controller) keep(list []candidate) {
-	for _, cand := range list {
-		if old, ok := c.good[cand.name]; !ok || old.version != cand.version {
-			c.good[cand.name] = cand
+// keep remembers the versions of the named services as live.
+func (c *Controller) keep(names []string) {
+	for _, name := range names {
+		cand, serves := c.current[name]
+		if old, ok := c.good[name]; serves && (!ok || old.version != cand.version) {
+			c.good[name] = cand
 			c.unsaved = true
 		}
 	}
+}
+
+// startBans starts the clock of the bans that made it possible that the others are live.
+func (c *Controller) startBans() {
 	for name, b := range c.banned {
 		if b.until.IsZero() {
 			b.until = time.Now().Add(c.banTime[name])

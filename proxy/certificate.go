@@ -72,72 +72,62 @@ func ReadCertificate(data []byte) (Certificate, error) {
 func bundleFile(name string) string { return "certs/" + name + "+map" }
 
 // certify puts all certificates in order: local files, those of the map, those of services.
-func (m *Model) certify(list []target) {
+func (s *shape) certify(parts []*part) {
 	taken := map[string]bool{}
-	for _, b := range m.view.Bundles {
-		err := m.present(b.Name, bundleFile(b.Name), b.PEM)
+	for _, b := range s.view.Bundles {
+		err := s.present(b.Name, bundleFile(b.Name), b.PEM)
 		if taken[b.Name] = err == nil; err != nil {
-			m.problem("certificate %s is not used: %v", b.Name, err)
+			s.problem("certificate %s is not used: %v", b.Name, err)
 		}
 	}
 	// One of the map stands for the local file with its name, as if it had replaced it.
-	for _, c := range m.view.Certificates {
+	for _, c := range s.view.Certificates {
 		if c.Secret || !taken[c.Name] {
-			m.certificates = append(m.certificates, c)
+			s.certificates = append(s.certificates, c)
 		}
 	}
-	seen := ""
-	for i := range list {
-		s := list[i].svc
-		if s.ServiceCert == nil || s.Name == seen {
+	for _, p := range parts {
+		if p.svc.ServiceCert == nil || p.refusal != nil {
 			continue
 		}
-		seen = s.Name
-		data, err := m.open(s)
+		data, err := s.open(p.svc)
 		if err == nil {
-			err = m.present(certName(s), "certs/"+s.Name+".pem", data)
+			err = s.present(certName(p.svc), "certs/"+p.svc.Name+".pem", data)
 		}
 		if err != nil {
-			m.problem("service %s: serviceCert is not used: %v", s.Name, err)
+			s.problem("service %s: serviceCert is not used: %v", p.svc.Name, err)
 		}
 	}
-	slices.SortStableFunc(m.certificates, func(a, b Certificate) int {
-		return cmp.Or(rank(a.Secret)-rank(b.Secret), cmp.Compare(a.Name, b.Name))
+	slices.SortStableFunc(s.certificates, func(a, b Certificate) int {
+		return cmp.Or(boolOrder(a.Secret, b.Secret), cmp.Compare(a.Name, b.Name))
 	})
-	if len(m.certificates) == 0 && m.view.Fallback != "" {
-		m.certificates = []Certificate{{Path: m.view.Fallback}}
+	if len(s.certificates) == 0 && s.view.Fallback != "" {
+		s.certificates = []Certificate{{Path: s.view.Fallback}}
 	}
-	m.certificates = preferred(m.certificates, m.options.PreferredCertificate)
+	s.certificates = preferred(s.certificates, s.options.PreferredCertificate)
 }
 
-func (m *Model) problem(format string, args ...any) {
-	m.problems = append(m.problems, fmt.Sprintf(format, args...))
-}
-
-func rank(last bool) int {
-	if last {
-		return 1
-	}
-	return 0
+func (s *shape) problem(format string, args ...any) {
+	s.problems = append(s.problems, fmt.Sprintf(format, args...))
 }
 
 // present adds a certificate that is written with the configuration.
-func (m *Model) present(name, file string, data []byte) error {
+func (s *shape) present(name, file string, data []byte) error {
 	c, err := ReadCertificate(data)
 	if err != nil {
 		return err
 	}
 	c.Name, c.Path = name, file
-	m.certificates = append(m.certificates, c)
-	m.certFiles = append(m.certFiles, File{file, data, secretMode})
+	s.certificates = append(s.certificates, c)
+	s.certFiles = append(s.certFiles, File{file, data, secretMode})
 	return nil
 }
 
-func (m *Model) open(s *service.Service) ([]byte, error) {
-	if m.options.OpenBox == nil {
+func (s *shape) open(svc *service.Service) ([]byte, error) {
+	if s.options.OpenBox == nil {
 		return nil, fmt.Errorf("this replica has no cluster key")
 	}
-	return m.options.OpenBox(s.ServiceCert.Box)
+	return s.options.OpenBox(svc.ServiceCert.Box)
 }
 
 // certName is the file name that Docker Flow Proxy gives a service's own certificate.
@@ -172,24 +162,23 @@ func matches(pattern, name string) bool {
 }
 
 // crtList lists the certificates; HAProxy takes the first for names that match none.
-func (m *Model) crtList() []byte {
+func (s *shape) crtList() []byte {
 	var b strings.Builder
-	for _, c := range m.certificates {
+	for _, c := range s.certificates {
 		b.WriteString(c.Path + "\n")
 	}
 	return []byte(b.String())
 }
 
-// Certificates are those that the model presents, the self-signed one aside, with absolute
-// paths and in the order of HAProxy's list.
-func (m *Model) Certificates() []Certificate {
+// named are the certificates but the self-signed one, with absolute paths.
+func (s *shape) named(dir string) []Certificate {
 	var list []Certificate
-	for _, c := range m.certificates {
+	for _, c := range s.certificates {
 		if c.Name == "" {
 			continue
 		}
 		if !filepath.IsAbs(c.Path) {
-			c.Path = filepath.Join(m.options.CfgDir, c.Path)
+			c.Path = filepath.Join(dir, c.Path)
 		}
 		list = append(list, c)
 	}

@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -41,6 +42,8 @@ type Config struct {
 	// Ban is when a refused version is first tried again (30 s), later ones after twice the
 	// time: its cause may be local and pass.
 	Ban time.Duration
+	// Capabilities are those of Process.
+	Capabilities Capabilities
 	// StopTimeout bounds the stop of HAProxy at the end of Run (15 s).
 	StopTimeout time.Duration
 	Registerer  prometheus.Registerer
@@ -63,39 +66,63 @@ type Controller struct {
 	requests  chan request
 	checks    chan struct{} // one token for each running Check
 
-	mu       sync.Mutex
-	report   Report
-	reported chan struct{}
+	mu     sync.Mutex
+	report Report
+	news   chan struct{} // closed when report next changes
+
+	// names are those at rest of backends that have others in HAProxy.
+	names *names
 
 	// Everything below belongs to Run's loop.
-	decoded map[string]decodedItem
-	good    map[string]candidate // the versions that were live last
-	banned  map[string]*ban
-	banTime map[string]time.Duration // how long the last ban was
-	live    liveState
+	model *Model
+	live  *live // nil before the first load
+	items []Item
+	// current are the versions in the model, newcomers those that wait for their hosts.
+	current   map[string]candidate
+	newcomers map[string]newcomer
+	good      map[string]candidate // the versions that were live last
+	banned    map[string]*ban
+	banTime   map[string]time.Duration // how long the last ban was
 	// certificates are the verdicts on those of the map, usable the ones that serve.
 	certificates map[string]*bundleState
 	usable       []Bundle
 	unusable     []string // one line for each that does not
-	generation   uint64
+	bundled      []Bundle // the desired ones that were looked at last
+
+	// reported is what was told of last.
+	reported struct {
+		shape *shape
+		notes []string
+	}
+	up         bool
+	generation uint64
+	worker     int // process number, 0: unknown
+	ports      map[int]bool
+	// accepted is the digest of the model that HAProxy has accepted last, digest that of the
+	// files at rest, served these files.
+	accepted, digest string
+	served           []File
+	writer           writer
+	// unwritten: the files lag behind; pending is what waits for a load.
+	unwritten bool
+	pending   string
+	// adrift: the worker holds what is not known, only a load helps.
+	adrift       bool
+	retryLeaving bool
 	next         time.Time // no load before
 	retry        time.Time // no new attempt before, after one that failed
 	failures     int
+	changed      time.Time // last command
+	loadedAt     time.Time
+	looked       time.Time // at local files and the process
+	written      time.Time
 	saved        time.Time
 	unsaved      bool
 }
 
-// liveState is what HAProxy runs with.
-type liveState struct {
-	digest   string
-	files    []File
-	ports    map[int]bool
-	position Desired // without items
-	loaded   bool
-}
-
 type request struct {
 	recreate bool
+	config   func(text []byte) // wants haproxy.cfg instead of a load
 	done     chan error
 }
 
@@ -129,17 +156,28 @@ func NewController(cfg Config) (*Controller, error) {
 		return nil, err
 	}
 	c := &Controller{
-		cfg: cfg, options: &cfg.Options, log: cfg.Logger.With().Str("component", "proxy").Logger(),
+		cfg: cfg, log: cfg.Logger.With().Str("component", "proxy").Logger(),
 		resolver: NewResolver(ResolverConfig{Lookup: cfg.Lookup, Interval: cfg.Resolve}),
 		metrics:  newMetrics(cfg.Registerer), presented: newPresented(),
-		requests: make(chan request), checks: make(chan struct{}, 2), reported: make(chan struct{}),
-		decoded: map[string]decodedItem{}, good: map[string]candidate{}, banned: map[string]*ban{}, banTime: map[string]time.Duration{},
+		requests: make(chan request), checks: make(chan struct{}, 2), news: make(chan struct{}),
+		names: &names{}, current: map[string]candidate{}, newcomers: map[string]newcomer{},
+		good: map[string]candidate{}, banned: map[string]*ban{}, banTime: map[string]time.Duration{},
+	}
+	c.options = &c.cfg.Options
+	c.options.AddBackend = cfg.Capabilities.AddBackend
+	c.writer.finally = func(err error) {
+		if err != nil {
+			c.log.Warn().Err(err).Msg("cannot write behind")
+			c.unwritten, c.served = true, nil
+		}
 	}
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(c.presented); err != nil {
 			return nil, fmt.Errorf("register certificate metric: %w", err)
 		}
 	}
+	view := c.view()
+	c.model = newModel(c.options, &view)
 	c.sweepStaging()
 	return c, nil
 }
@@ -170,9 +208,11 @@ func (c *Controller) Run(ctx context.Context) error {
 	if stopErr := c.cfg.Process.Stop(stop); stopErr != nil {
 		return fmt.Errorf("stop haproxy: %w", stopErr)
 	}
-	if c.live.loaded {
+	if c.loaded() {
+		c.flush()
 		c.save(true)
 	}
+	c.writer.wait()
 	if errors.Is(err, context.Canceled) {
 		return nil
 	}
@@ -187,18 +227,20 @@ func (c *Controller) loop(ctx context.Context) error {
 	for {
 		// Taken before the state is read, so that no change in between is missed.
 		changed, resolved, exited := c.cfg.Source.Changed(), c.resolver.Changed(), c.cfg.Process.Exited()
-		wait := c.step(ctx)
-		if time.Now().Before(c.retry) || c.live.loaded && time.Now().Before(c.next) {
+		timer.Reset(c.step(ctx))
+		if time.Now().Before(c.retry) {
 			changed, resolved = nil, nil // nothing can be done about them before the wait is over
 		}
-		c.observe(ctx)
-		timer.Reset(wait)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
 		case <-resolved:
 		case <-exited:
+			c.looked = time.Time{}
+			c.lose()
+		case err := <-c.writer.done:
+			c.writer.finish(err)
 		case <-timer.C:
 		case r := <-c.requests:
 			r.done <- c.serve(ctx, r)
@@ -206,8 +248,14 @@ func (c *Controller) loop(ctx context.Context) error {
 	}
 }
 
-// idle is how often the process and local files are looked at without any signal.
-const idle = 2 * time.Second
+const (
+	// idle is how often the process and local files are looked at without any signal.
+	idle = 2 * time.Second
+	// glance is how often they are looked at under a stream of changes.
+	glance = time.Second
+)
+
+func (c *Controller) loaded() bool { return c.live != nil }
 
 // step brings HAProxy up to date if that is due, and says when to look again.
 func (c *Controller) step(ctx context.Context) time.Duration {
@@ -215,43 +263,84 @@ func (c *Controller) step(ctx context.Context) time.Duration {
 	if !d.Ready {
 		return idle
 	}
-	if wait := time.Until(c.next); wait > 0 && c.live.loaded && c.cfg.Process.State(ctx).Up {
+	if time.Since(c.looked) >= glance {
+		c.looked = time.Now()
+		c.observe(ctx)
+		c.look(ctx, d)
+		c.retryLeaving = true
+	} else if !slices.EqualFunc(c.bundled, d.Certificates, sameBundle) {
+		c.look(ctx, d)
+	}
+	if wait := time.Until(c.retry); wait > 0 && c.up {
 		return wait
 	}
-	if wait := time.Until(c.retry); wait > 0 && c.cfg.Process.State(ctx).Up {
-		return wait
+	c.take(ctx, d)
+	if !c.loaded() && len(c.newcomers) > 0 {
+		return c.untilAdmission()
 	}
-	if err := c.sync(ctx, d, false); err != nil && ctx.Err() == nil {
-		err = errors.Join(err, c.revive(ctx))
-		c.failures++
-		wait := min(100*time.Millisecond<<min(c.failures, 7), 10*time.Second)
-		c.retry = time.Now().Add(wait)
-		c.log.Error().Err(err).Dur("again_in", wait).Msg("cannot bring haproxy up to date")
-		c.publish(func(r *Report) { r.LastError = err.Error() })
-		return wait
+	if err := c.sync(ctx, d); err != nil && ctx.Err() == nil {
+		return c.failed(ctx, err)
 	}
 	c.failures = 0
 	c.save(false)
-	if wait := time.Until(c.next); wait > 0 { // changes that come before wait for it
-		return min(wait, idle)
+	c.writeBehind()
+	return c.untilDue()
+}
+
+// failed keeps what works and says when to try again.
+func (c *Controller) failed(ctx context.Context, err error) time.Duration {
+	err = errors.Join(err, c.revive(ctx))
+	c.failures++
+	wait := min(100*time.Millisecond<<min(c.failures, 7), 10*time.Second)
+	c.retry = time.Now().Add(wait)
+	c.log.Error().Err(err).Dur("again_in", wait).Msg("cannot bring haproxy up to date")
+	c.publish(func(r *Report) { r.LastError = err.Error() })
+	return wait
+}
+
+// untilAdmission is when the first newcomer has waited long enough for its hosts.
+func (c *Controller) untilAdmission() time.Duration {
+	wait := idle
+	for _, n := range c.newcomers {
+		wait = min(wait, max(time.Until(n.until), time.Millisecond))
 	}
-	return idle
+	return wait
+}
+
+// untilDue is when something that waits for its time will be due.
+func (c *Controller) untilDue() time.Duration {
+	wait := min(idle, c.untilAdmission())
+	if c.pending != "" || c.live.low() {
+		wait = min(wait, max(time.Until(c.next), time.Millisecond))
+	}
+	if c.unwritten && c.pending == "" {
+		wait = min(wait, max(writeEvery-time.Since(c.written), time.Millisecond))
+	}
+	return wait
 }
 
 // Reload loads the files as they are, or with recreate renders and loads them again.
 // It waits for the result.
 func (c *Controller) Reload(ctx context.Context, recreate bool) error {
-	r := request{recreate: recreate, done: make(chan error, 1)}
+	if err := c.ask(ctx, request{recreate: recreate}); err != nil {
+		return fmt.Errorf("reload: %w", err)
+	}
+	return nil
+}
+
+// ask hands a request to the loop and waits for the result.
+func (c *Controller) ask(ctx context.Context, r request) error {
+	r.done = make(chan error, 1)
 	select {
 	case c.requests <- r:
 	case <-ctx.Done():
-		return fmt.Errorf("reload: %w", ctx.Err())
+		return ctx.Err()
 	}
 	select {
 	case err := <-r.done:
 		return err
 	case <-ctx.Done():
-		return fmt.Errorf("reload: %w", ctx.Err())
+		return ctx.Err()
 	}
 }
 
@@ -260,23 +349,28 @@ var ErrNotReady = errors.New("the proxy is not ready yet")
 
 func (c *Controller) serve(ctx context.Context, r request) error {
 	d := c.cfg.Source.Desired()
-	if !d.Ready || !c.live.loaded {
+	switch {
+	case !d.Ready || !c.loaded():
 		return ErrNotReady
-	}
-	if r.recreate {
-		return c.sync(ctx, d, true)
+	case r.config != nil:
+		c.flush()
+		text, err := os.ReadFile(ConfigPath(c.options))
+		if err != nil {
+			return fmt.Errorf("read configuration: %w", err)
+		}
+		r.config(text)
+		return nil
+	case r.recreate:
+		c.look(ctx, d)
+		c.take(ctx, d)
+		return c.load(ctx, d)
 	}
 	return c.reloadAsIs(ctx)
 }
 
-// Config is the text of haproxy.cfg as it stands on disk.
-func (c *Controller) Config(context.Context) ([]byte, error) {
-	data, err := os.ReadFile(ConfigPath(c.options))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, ErrNotReady
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read configuration: %w", err)
-	}
-	return data, nil
+// Config is the text of haproxy.cfg as it stands on disk, with all changes up to now.
+func (c *Controller) Config(ctx context.Context) ([]byte, error) {
+	var text []byte
+	err := c.ask(ctx, request{config: func(t []byte) { text = t }})
+	return text, err
 }

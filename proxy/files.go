@@ -37,75 +37,140 @@ type File struct {
 // Files are all files of the model, sorted by name. Only haproxy.cfg depends on the
 // generation, which HAProxy shows as its description.
 func (m *Model) Files(generation uint64) []File {
-	files := []File{{ConfigFile, []byte(m.config(generation)), configMode}}
-	add := func(name string, data []byte) { files = append(files, File{name, data, configMode}) }
-	for _, t := range m.routing.all() {
-		add(t.file(), t.render())
+	r := m.render()
+	return r.at(generation)
+}
+
+// Digest is the SHA-256 of all files, apart from the generation and the pool: equal exactly
+// when HAProxy would do the same.
+func (m *Model) Digest() string {
+	r := m.render()
+	return r.digest()
+}
+
+// rendering is a model as text: of haproxy.cfg what stands behind the generation, then the
+// pool; and the other files, sorted by name.
+type rendering struct {
+	body, pool string
+	others     []File
+}
+
+func (m *Model) render() rendering {
+	r := rendering{body: m.body(), pool: m.poolText()}
+	add := func(name string, data []byte) { r.others = append(r.others, File{name, data, mapMode(name)}) }
+	sh := m.shape()
+	for l := range sh.used {
+		add(l.file(), m.routing.render(l))
 	}
-	for i := range m.wildLookups {
-		add(m.wildLookups[i].file(), m.wildLookups[i].render())
+	for name, lines := range sh.smallMaps() {
+		add(name, mapLines(name, lines))
 	}
-	if len(m.routing.ports) > 0 {
-		var b strings.Builder
-		for _, p := range m.routing.ports {
-			fmt.Fprintf(&b, "%d %d\n", p, p)
-		}
-		add(entryFile, []byte(b.String()))
+	if len(sh.ranks) > 0 {
+		add(rankFile, mapLines(rankFile, m.rankLines()))
 	}
-	if slices.ContainsFunc(m.specials[:], func(s []special) bool { return len(s) > 0 }) {
-		add(rankFile, m.rankLines())
-	}
-	if len(m.moved) > 0 {
-		add(movedFile, mapLines(m.moved))
-	}
-	for name, lines := range m.sni {
-		add(name, mapLines(lines))
-	}
-	files = append(files, m.credentialFiles()...)
-	files = append(files, m.certFiles...)
+	r.others = append(r.others, sh.certFiles...)
 	if m.options.CrtList == "" && slices.ContainsFunc(m.options.Binds, func(b Bind) bool { return b.TLS }) {
-		add(crtListFile, m.crtList())
+		add(crtListFile, sh.crtList())
 	}
+	slices.SortFunc(r.others, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
+	return r
+}
+
+func (r *rendering) at(generation uint64) []File {
+	head := "# Written by sluice at every change: edits are lost.\nglobal\n" +
+		"    description gen-" + strconv.FormatUint(generation, 10) + "\n"
+	files := append(slices.Clone(r.others), File{ConfigFile, []byte(head + r.body + r.pool), configMode})
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files
 }
 
-// Digest is the SHA-256 of all files, apart from the generation: equal exactly when
-// HAProxy would do the same.
-func (m *Model) Digest() string {
+func (r *rendering) digest() string {
 	sum := sha256.New()
-	for _, f := range m.Files(0) {
+	for _, f := range append(slices.Clone(r.others), File{Name: ConfigFile, Data: []byte(r.body)}) {
 		fmt.Fprintf(sum, "%s\x00%d\x00", f.Name, len(f.Data))
 		sum.Write(f.Data)
 	}
 	return hex.EncodeToString(sum.Sum(nil))
 }
 
-func mapLines(m map[string]string) []byte {
+// rankLines map every backend that a map leads to to its rank; those without are left out.
+func (m *Model) rankLines() map[string]string {
+	lines := map[string]string{}
+	for _, p := range m.parts {
+		for i := range p.routes {
+			if rank := m.shape().rankOf(p.routes[i].place); rank > 0 {
+				lines[p.routes[i].backend] = strconv.Itoa(rank)
+			}
+		}
+	}
+	return lines
+}
+
+func mapMode(name string) fs.FileMode {
+	switch name {
+	case keyFile, saltsFile, usersFile:
+		return secretMode
+	}
+	return configMode
+}
+
+// mapLines is the text of a map. HAProxy tries the endings of hosts one after the other:
+// the longest has to come first.
+func mapLines(name string, m map[string]string) []byte {
+	keys := sortedKeys(m)
+	if strings.HasPrefix(name, wildcardFiles) {
+		slices.SortStableFunc(keys, func(a, b string) int { return len(b) - len(a) })
+	}
 	var b strings.Builder
-	for _, key := range sortedKeys(m) {
+	for _, key := range keys {
 		b.WriteString(key + " " + m[key] + "\n")
 	}
 	return []byte(b.String())
 }
 
-// config is the text of haproxy.cfg, ending in a line break.
-func (m *Model) config(generation uint64) string {
+func portLines(ports []int) map[string]string {
+	lines := make(map[string]string, len(ports))
+	for _, p := range ports {
+		lines[strconv.Itoa(p)] = strconv.Itoa(p)
+	}
+	return lines
+}
+
+// body is the text of haproxy.cfg behind the generation, without the pool.
+func (m *Model) body() string {
 	var t text
-	t.WriteString("# Written by sluice at every change: edits are lost.\nglobal\n")
-	t.line("description gen-" + strconv.FormatUint(generation, 10))
-	return t.String() + m.body
+	before, behind := m.shape().structure(m.shape().used)
+	t.WriteString(before)
+	m.each(func(s *section) { s.write(&t) })
+	t.WriteString(behind)
+	return t.String()
+}
+
+// poolText renders the backends that services get which come while HAProxy runs, or the
+// settings of those that it adds.
+func (m *Model) poolText() string {
+	var t text
+	if m.options.AddBackend {
+		m.shape().defaults(&t, "defaults "+plainDefaults)
+		t.WriteString(strings.TrimPrefix(m.plain.head, "    mode http\n"))
+		return t.String()
+	}
+	for i := range m.pool {
+		spare := section{kind: "backend", name: poolName(i + 1), head: m.plain.head}
+		spare.write(&t)
+	}
+	return t.String()
 }
 
 // shared renders what stands before the frontends: global, resolvers, defaults.
-func (m *Model) shared(t *text) {
-	o := m.options
+func (s *shape) shared(t *text) {
+	o := s.options
 	t.line("default-path config")
 	t.line("stats socket", quote(SocketPath(o)), "mode 600 level admin expose-fd listeners")
 	t.line("stats timeout 1h")
 	t.line("stats maxconn 50")
 	t.line("close-spread-time 2s")
-	t.line("hard-stop-after", strconv.Itoa(m.tunnel+60)+"s")
+	t.line("hard-stop-after", strconv.Itoa(s.tunnel+60)+"s")
 	if o.User != "" {
 		t.line("user", quote(o.User))
 	}
@@ -127,12 +192,12 @@ func (m *Model) shared(t *text) {
 	for _, raw := range o.Resolvers {
 		t.line(raw)
 	}
-	m.defaults(t)
+	s.defaults(t, "defaults")
 }
 
-func (m *Model) defaults(t *text) {
-	o, s := m.options, strconv.Itoa
-	t.section("defaults")
+func (s *shape) defaults(t *text, name string) {
+	o := s.options
+	t.section(name)
 	t.line("mode http")
 	t.line("balance roundrobin")
 	t.line("option dontlognull")
@@ -141,7 +206,7 @@ func (m *Model) defaults(t *text) {
 		t.line("option", option)
 	}
 	t.line("option redispatch")
-	t.line("maxconn", s(o.MaxConn))
+	t.line("maxconn", strconv.Itoa(o.MaxConn))
 	for _, w := range []struct {
 		name    string
 		seconds int
@@ -150,7 +215,7 @@ func (m *Model) defaults(t *text) {
 		{"queue", o.Timeouts.Queue}, {"tunnel", o.Timeouts.Tunnel},
 		{"http-request", o.Timeouts.HTTPRequest}, {"http-keep-alive", o.Timeouts.HTTPKeepAlive},
 	} {
-		t.line("timeout", w.name, s(w.seconds)+"s")
+		t.line("timeout", w.name, strconv.Itoa(w.seconds)+"s")
 	}
 	if o.CheckResolvers {
 		t.line("default-server init-addr last,libc,none")
@@ -161,8 +226,8 @@ func (m *Model) defaults(t *text) {
 			t.line("compression type", quoteAll(strings.Fields(o.CompressionType)))
 		}
 	}
-	for _, code := range sortedCodes(m.view.Errorfiles) {
-		t.line("errorfile", s(code), quote(m.view.Errorfiles[code]))
+	for _, code := range sortedCodes(s.view.Errorfiles) {
+		t.line("errorfile", strconv.Itoa(code), quote(s.view.Errorfiles[code]))
 	}
 }
 

@@ -1,9 +1,7 @@
 package proxy
 
 import (
-	"cmp"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 )
@@ -13,15 +11,15 @@ const (
 	notFound = "!{ var(txn.be) -m found }"
 )
 
-// frontend renders the http frontend with its routing.
-func (m *Model) frontend(t *text) {
-	o := m.options
+// frontend renders the http frontend with its routing; made are the lookups to be made.
+func (s *shape) frontend(t *text, made map[lookup]bool) {
+	o := s.options
 	t.section("frontend services")
 	t.line("mode http")
 	for _, b := range o.Binds {
 		tls := ""
 		if b.TLS {
-			tls = m.tlsWords()
+			tls = s.tlsWords()
 		}
 		t.line("bind", bindWord(b.Addr, b.Port), tls, b.Options)
 	}
@@ -36,21 +34,21 @@ func (m *Model) frontend(t *text) {
 	for _, raw := range o.ExtraFrontend {
 		t.line(raw)
 	}
-	for _, raw := range m.templates {
+	for _, raw := range s.templates {
 		t.WriteString(raw)
 	}
-	m.redirects(t)
-	m.route(t)
-	m.statisticsRule(t)
+	s.redirects(t)
+	s.route(t, made)
+	s.statisticsRule(t)
 	t.line("use_backend %[var(txn.be)] if", found)
-	if m.defaultBackend != "" {
-		t.line("default_backend", m.defaultBackend)
+	if s.defaultBackend != "" {
+		t.line("default_backend", s.defaultBackend)
 	}
-	m.statistics(t)
+	s.statistics(t)
 }
 
-func (m *Model) tlsWords() string {
-	o := m.options
+func (s *shape) tlsWords() string {
+	o := s.options
 	alpn := "http/1.1"
 	if o.EnableH2 {
 		alpn = "h2,http/1.1"
@@ -67,9 +65,9 @@ func (m *Model) tlsWords() string {
 }
 
 // redirects sends whole hosts elsewhere before anything is routed.
-func (m *Model) redirects(t *text) {
+func (s *shape) redirects(t *text) {
 	t.line("http-request set-var(txn.host) req.hdr(host),host_only,lower")
-	if len(m.moved) == 0 {
+	if len(s.moved) == 0 {
 		return
 	}
 	t.line("http-request set-var(txn.moved) var(txn.host),map_str(" + movedFile + ")")
@@ -79,66 +77,64 @@ func (m *Model) redirects(t *text) {
 
 // route leaves the backend's name in txn.be, unset when no rule matches. Lookups stand
 // in the total order of rules; what no rule uses is not written.
-func (m *Model) route(t *text) {
-	if len(m.routing.ports) > 0 {
+func (s *shape) route(t *text, made map[lookup]bool) {
+	if len(s.ports) > 0 {
 		t.line("http-request set-var(txn.entry) dst_port,map_str(" + entryFile + ",0)")
 	}
 	t.line("http-request set-var(txn.path) path")
-	wild := false
+	wild, before := false, 0
 	for c := range classes {
-		specials := m.specials[c]
+		specials := s.specials[c]
 		if len(specials) > 0 {
 			t.line("http-request set-var(txn.rank) int(0)")
 			t.line("http-request set-var(txn.rank) int("+noRank+") if", notFound)
 		}
-		for kind := range hostKinds {
-			for _, exact := range []int{1, 0} {
-				tab := m.routing.tables[c][kind][exact]
-				if tab == nil || len(tab.lines) == 0 {
-					continue
-				}
-				if kind == wildHost && !wild {
-					m.findWild(t)
-					wild = true
-				}
-				m.lookup(t, tab)
+		for _, l := range lookups() {
+			if l.class != c || !made[l] {
+				continue
 			}
+			if l.kind == wildHost && !wild {
+				s.findWild(t)
+				wild = true
+			}
+			s.look(t, l)
 		}
-		m.rankSpecials(t, specials)
+		s.rankSpecials(t, specials, before)
+		before += len(specials)
 	}
 }
 
-func (m *Model) lookup(t *text, tab *table) {
+func (s *shape) look(t *text, l lookup) {
 	key := map[hostKind]string{
 		exactHost: "var(txn.host),concat(,txn.path)",
 		wildHost:  "var(txn.wild),concat(,txn.path)",
 		anyHost:   "var(txn.path)",
-	}[tab.kind]
-	if len(m.routing.ports) > 0 {
+	}[l.kind]
+	if len(s.ports) > 0 {
 		key = map[hostKind]string{
 			exactHost: "var(txn.entry),concat(|,txn.host),concat(,txn.path)",
 			wildHost:  "var(txn.entry),concat(|,txn.wild),concat(,txn.path)",
 			anyHost:   "var(txn.entry),concat(|,txn.path)",
-		}[tab.kind]
+		}[l.kind]
 	}
 	match := "map_beg"
-	if tab.exact {
+	if l.exact {
 		match = "map_str"
 	}
 	conds := []string{notFound}
-	if tab.kind == wildHost {
+	if l.kind == wildHost {
 		conds = append(conds, "{ var(txn.wild) -m found }")
 	}
-	if tab.class == acme {
+	if l.class == acme {
 		conds = append(conds, "{ path_beg -i "+wellKnown+" }")
 	}
-	t.line("http-request set-var(txn.be) "+quote(key+","+match+"("+tab.file()+")"), "if", strings.Join(conds, " "))
+	t.line("http-request set-var(txn.be) "+quote(key+","+match+"("+l.file()+")"), "if", strings.Join(conds, " "))
 }
 
 // findWild leaves the narrowest wildcard that the host matches in txn.wild.
-func (m *Model) findWild(t *text) {
+func (s *shape) findWild(t *text) {
 	const missing = "!{ var(txn.wild) -m found }"
-	for _, step := range m.wildLookups {
+	for _, step := range s.wildLookups {
 		match, deeper := "map_end", ""
 		if step.dotted {
 			match, deeper = "map_str", fmt.Sprintf("{ var(txn.host),field(-%d,.) -m found }", step.labels+1)
@@ -146,45 +142,46 @@ func (m *Model) findWild(t *text) {
 		t.line(fmt.Sprintf("http-request set-var(txn.wild) var(txn.host),field(-1,.,%d),%s(%s)", step.labels, match, step.file()),
 			"if", notFound, missing, deeper)
 	}
-	if m.routing.wild["*"] {
+	if s.anyWild {
 		t.line("http-request set-var(txn.wild) str(*)", "if", notFound, missing)
 	}
 }
 
-// noRank is behind every target.
+// noRank is behind every rule.
 const noRank = "1000000000"
 
 // rankSpecials lets the rules that no map can express beat the map's winner where they
-// precede it in the total order: txn.rank is the winner's order, 0 if an earlier class
-// has decided.
-func (m *Model) rankSpecials(t *text, specials []special) {
+// precede it in the total order: txn.rank is how many of them do, 0 if an earlier class has
+// decided. before is how many rules were written for earlier classes.
+func (s *shape) rankSpecials(t *text, specials []special, before int) {
 	if len(specials) == 0 {
 		return
 	}
-	t.line("http-request set-var(txn.rank) var(txn.be),map_str_int("+rankFile+") if", found, "{ var(txn.rank) -m int gt 0 }")
+	t.line("http-request set-var(txn.rank) var(txn.be),map_str_int("+rankFile+",0) if", found, "{ var(txn.rank) -m int gt 0 }")
 	t.line("http-request unset-var(txn.special)")
-	for _, s := range specials {
-		m.special(t, &s)
+	for i := range specials {
+		s.special(t, &specials[i], before+i+1)
 	}
 	t.line("http-request set-var(txn.be) var(txn.special) if { var(txn.special) -m found }")
 }
 
-func (m *Model) special(t *text, s *special) {
-	conds := []string{"!{ var(txn.special) -m found }", fmt.Sprintf("{ var(txn.rank) -m int gt %d }", s.order)}
-	if s.srcPort != 0 {
-		conds = append(conds, "{ dst_port "+strconv.Itoa(s.srcPort)+" }")
+// special writes one rule; number tells it apart from all others.
+func (s *shape) special(t *text, rule *special, number int) {
+	conds := []string{"!{ var(txn.special) -m found }", fmt.Sprintf("{ var(txn.rank) -m int ge %d }", s.rankOf(rule.place))}
+	if rule.srcPort != 0 {
+		conds = append(conds, "{ dst_port "+strconv.Itoa(rule.srcPort)+" }")
 	}
-	for i, group := range s.groups {
-		conds = append(conds, m.group(t, fmt.Sprintf("r%d.%d.%d", s.order, s.class, i), group))
+	for i, group := range rule.groups {
+		conds = append(conds, s.group(t, fmt.Sprintf("r%d.%d", number, i), group))
 	}
-	if len(s.not) > 0 {
-		conds = append(conds, "!"+m.group(t, fmt.Sprintf("r%d.%d.not", s.order, s.class), s.not))
+	if len(rule.not) > 0 {
+		conds = append(conds, "!"+s.group(t, fmt.Sprintf("r%d.not", number), rule.not))
 	}
-	t.line("http-request set-var(txn.special) str("+s.backend+") if", strings.Join(conds, " "))
+	t.line("http-request set-var(txn.special) str("+rule.backend+") if", strings.Join(conds, " "))
 }
 
 // group renders conditions of which one must hold: in place if there is but one.
-func (m *Model) group(t *text, name string, list []condition) string {
+func (s *shape) group(t *text, name string, list []condition) string {
 	if len(list) == 1 {
 		return "{ " + list[0].criterion + " -- " + quoteAll(list[0].patterns) + " }"
 	}
@@ -192,16 +189,4 @@ func (m *Model) group(t *text, name string, list []condition) string {
 		t.line("acl", name, c.criterion, "--", quoteAll(c.patterns))
 	}
 	return name
-}
-
-// sortSpecials orders each class by rank.
-func sortSpecials(list []special) [classes][]special {
-	var byClass [classes][]special
-	for _, s := range list {
-		byClass[s.class] = append(byClass[s.class], s)
-	}
-	for _, l := range byClass {
-		slices.SortStableFunc(l, func(a, b special) int { return cmp.Compare(a.order, b.order) })
-	}
-	return byClass
 }

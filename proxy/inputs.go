@@ -1,57 +1,37 @@
 package proxy
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
 	"net/netip"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
-	"time"
 
 	"sluice/crdt/service"
 )
 
-const (
-	// firstLookup and newLookup bound the wait for names: at the start, where an answer
-	// that comes late is a request that fails, and for names that are new later.
-	firstLookup = 3 * time.Second
-	newLookup   = time.Second
+// maxLocalFile bounds a secret or template in bytes.
+const maxLocalFile = 1 << 20
 
-	maxLocalFile = 1 << 20 // bytes of a secret or template
-)
-
-// resolve makes the resolver know every host of the services.
-func (c *Controller) resolve(ctx context.Context, services []service.Service) {
-	wait := newLookup
-	if !c.live.loaded {
-		wait = firstLookup
-	}
-	ctx, cancel := context.WithTimeout(ctx, wait)
-	defer cancel()
-	c.resolver.Want(ctx, hostsOf(services))
-}
-
-func hostsOf(services []service.Service) []string {
+// hostsOf are the names that a service needs the addresses of.
+func hostsOf(s *service.Service) []string {
 	var hosts []string
 	add := func(host string) {
-		if _, err := netip.ParseAddr(host); err != nil {
+		if _, err := netip.ParseAddr(host); err != nil && !slices.Contains(hosts, host) {
 			hosts = append(hosts, host)
 		}
 	}
-	for i := range services {
-		s := &services[i]
-		tasks := s.SessionType != "" || s.DiscoveryType != ""
-		for j := range s.Destinations {
-			add(s.Host(&s.Destinations[j]))
-			tasks = tasks || s.Destinations[j].ServiceGroup != ""
-		}
-		if tasks {
-			add(tasksOf(s.Name))
-		}
+	tasks := s.SessionType != "" || s.DiscoveryType != ""
+	for j := range s.Destinations {
+		add(s.Host(&s.Destinations[j]))
+		tasks = tasks || s.Destinations[j].ServiceGroup != ""
+	}
+	if tasks {
+		add(tasksOf(s.Name))
 	}
 	return hosts
 }

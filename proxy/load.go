@@ -1,71 +1,81 @@
 package proxy
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"os"
-	"path/filepath"
-	"slices"
-	"strconv"
 	"strings"
 	"time"
 
 	"sluice/crdt/service"
 )
 
-// load writes the model's files and makes HAProxy serve them. If it does not, the files
-// that it serves are put back, so that a restart finds what works.
-func (c *Controller) load(ctx context.Context, d Desired, m *Model, list []candidate) error {
+// load makes HAProxy load what the model is as a whole, once HAProxy has been asked about
+// it. If it does not serve that, the files that it serves are put back, so that a restart
+// finds what works.
+func (c *Controller) load(ctx context.Context, d Desired) error {
+	if err := c.acceptable(ctx); err != nil {
+		return err
+	}
 	began := time.Now()
 	generation := c.generation + 1
-	files := m.Files(generation)
+	c.model.pool = c.poolSize()
+	r := c.model.render()
+	files := r.at(generation)
+	c.writer.wait()
 	if err := c.write(files); err != nil {
 		return err
 	}
 	c.generation = generation // even a load that fails may have reached a worker
 	if err := c.cfg.Process.Load(ctx, generation); err != nil {
 		c.metrics.loaded("failed", 0)
-		c.rejectPorts(ctx, d, m, list, err)
+		c.rejectPorts(ctx, err)
 		return c.putBack(err)
 	}
 	c.metrics.loaded("ok", time.Since(began))
-	c.clean(files)
-	c.live.files, c.live.loaded = files, true
-	c.live.ports = portSet(m.TCPPorts())
-	c.log.Info().Uint64("generation", generation).Int("services", len(list)).Dur("took", time.Since(began)).Msg("haproxy serves a new configuration")
-	return nil
-}
-
-// write replaces the files that differ on disk, the configuration itself last: it refers
-// to the others.
-func (c *Controller) write(files []File) error {
-	ordered := slices.Clone(files)
-	slices.SortStableFunc(ordered, func(a, b File) int { return isConfig(a) - isConfig(b) })
-	for _, f := range ordered {
-		path := filepath.Join(c.options.CfgDir, f.Name)
-		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, f.Data) {
-			continue
-		}
-		if err := c.cfg.WriteFile(path, f.Data, f.Mode); err != nil {
-			return fmt.Errorf("write configuration: %w", err)
-		}
+	if err := clean(c.options.CfgDir, files); err != nil {
+		c.log.Warn().Err(err).Msg("old files are left")
+	}
+	c.live = newLive(c.model, c.cfg.Capabilities)
+	c.model.settled()
+	c.names.set(nil)
+	c.adrift, c.unwritten, c.pending, c.digest, c.loadedAt = false, false, "", r.digest(), time.Now()
+	c.ports = portSet(c.model.TCPPorts())
+	state := c.cfg.Process.State(ctx)
+	c.worker = state.Worker
+	c.pace(state)
+	c.log.Info().Uint64("generation", generation).Int("services", len(c.current)).Dur("took", time.Since(began)).Msg("haproxy serves a new configuration")
+	c.keep(sortedKeys(c.current))
+	if len(c.newcomers) == 0 {
+		c.reportLive(d)
 	}
 	return nil
 }
 
-func isConfig(f File) int {
-	if f.Name == ConfigFile {
-		return 1
+// The pool has room for a quarter more services than there are, within these bounds; one
+// that was used up is twice as large the next time.
+const (
+	leastPool = 256
+	mostPool  = 8192
+)
+
+func (c *Controller) poolSize() int {
+	if c.cfg.Capabilities.AddBackend {
+		return 0
 	}
-	return 0
+	size := max(leastPool, len(c.current)/4)
+	if c.live.low() && time.Since(c.loadedAt) < tidyEvery {
+		size = max(size, 2*c.live.size)
+	}
+	return min(size, mostPool)
 }
 
 func (c *Controller) putBack(cause error) error {
-	if !c.live.loaded {
+	if !c.loaded() {
 		return withRemedy(cause)
 	}
-	if err := c.write(c.live.files); err != nil {
+	if err := c.write(c.served); err != nil {
 		c.log.Error().Err(err).Msg("cannot put the previous configuration back")
 	}
 	return withRemedy(cause)
@@ -81,53 +91,46 @@ func withRemedy(err error) error {
 // revive starts a dead HAProxy with the files that were live, when the newest state
 // cannot be: whatever is wrong with that must not cost the traffic too.
 func (c *Controller) revive(ctx context.Context) error {
-	if !c.live.loaded || ctx.Err() != nil || c.cfg.Process.State(ctx).Up {
+	if !c.loaded() || ctx.Err() != nil || c.cfg.Process.State(ctx).Up {
 		return nil
 	}
-	if err := c.write(c.live.files); err != nil {
+	if err := c.write(c.served); err != nil {
 		return err
 	}
 	text, err := os.ReadFile(ConfigPath(c.options))
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	generation := generationIn(text)
-	if err := c.cfg.Process.Load(ctx, generation); err != nil {
+	if err := c.cfg.Process.Load(ctx, generationIn(text)); err != nil {
 		return fmt.Errorf("start haproxy with the last good configuration: %w", err)
 	}
 	return nil
 }
 
-// generationIn is the generation that a configuration describes, 0 for none.
-func generationIn(config []byte) uint64 {
-	_, rest, _ := strings.Cut(string(config), "description gen-")
-	digits, _, _ := strings.Cut(rest, "\n")
-	n, err := strconv.ParseUint(digits, 10, 64)
-	if err != nil {
-		return 0
-	}
-	return n
-}
-
 // rejectPorts quarantines the services that asked for a port which HAProxy cannot have:
 // a definition must not keep all others from being loaded.
-func (c *Controller) rejectPorts(ctx context.Context, d Desired, m *Model, list []candidate, cause error) {
-	for _, port := range m.TCPPorts() {
-		if c.live.ports[port] || !strings.Contains(cause.Error(), fmt.Sprintf(":%d]", port)) {
+func (c *Controller) rejectPorts(ctx context.Context, cause error) {
+	for _, port := range c.model.TCPPorts() {
+		if c.ports[port] || !strings.Contains(cause.Error(), fmt.Sprintf(":%d]", port)) {
 			continue
 		}
-		for i := range list {
-			if listensOn(&list[i].svc, port) {
-				c.reject(ctx, d, list[i].name, fmt.Sprintf("srcPort %d is in use on this machine", port))
+		for _, name := range sortedKeys(c.current) {
+			svc := c.current[name].svc
+			if listensOn(&svc, port) {
+				c.reject(ctx, name, fmt.Sprintf("srcPort %d is in use on this machine", port))
 			}
 		}
 	}
 }
 
 func listensOn(s *service.Service, port int) bool {
-	return slices.ContainsFunc(s.Destinations, func(d service.Destination) bool {
-		return d.SrcPort == port && (d.ReqMode == service.TCP || d.ReqMode == service.SNI)
-	})
+	for i := range s.Destinations {
+		d := &s.Destinations[i]
+		if d.SrcPort == port && (d.ReqMode == service.TCP || d.ReqMode == service.SNI) {
+			return true
+		}
+	}
+	return false
 }
 
 func portSet(ports []int) map[int]bool {
@@ -138,33 +141,10 @@ func portSet(ports []int) map[int]bool {
 	return set
 }
 
-// clean removes maps and certificates that the configuration no longer refers to.
-func (c *Controller) clean(files []File) {
-	wanted := make(map[string]bool, len(files))
-	for _, f := range files {
-		wanted[f.Name] = true
-	}
-	for _, sub := range []string{"maps", "certs"} {
-		entries, err := os.ReadDir(filepath.Join(c.options.CfgDir, sub))
-		if err != nil {
-			c.log.Warn().Err(err).Msg("cannot list old files")
-			continue
-		}
-		for _, e := range entries {
-			name := sub + "/" + e.Name()
-			if e.IsDir() || wanted[name] {
-				continue
-			}
-			if err := os.Remove(filepath.Join(c.options.CfgDir, name)); err != nil {
-				c.log.Warn().Err(err).Msg("cannot remove an old file")
-			}
-		}
-	}
-}
-
 // reloadAsIs loads the files as they stand on disk, edits of an operator included. They
 // must describe a generation of their own, which is the one that comes up.
 func (c *Controller) reloadAsIs(ctx context.Context) error {
+	c.flush()
 	path := ConfigPath(c.options)
 	data, err := os.ReadFile(path)
 	if err != nil {
@@ -188,13 +168,17 @@ func (c *Controller) reloadAsIs(ctx context.Context) error {
 		return err
 	}
 	c.metrics.loaded("ok", 0)
+	c.worker = c.cfg.Process.State(ctx).Worker
+	// Its files are what a load of the model would have been, edits aside.
+	c.live = newLive(c.model, c.cfg.Capabilities)
+	c.names.set(nil)
 	c.publish(func(r *Report) { r.Generation = next })
 	return nil
 }
 
 const saveEvery = 5 * time.Second
 
-// save stores what is live, now and then, or at once with always.
+// save hands over what is live to be stored, now and then, or stores it at once with always.
 func (c *Controller) save(always bool) {
 	if c.cfg.LastGood == nil || !c.unsaved || !always && time.Since(c.saved) < saveEvery {
 		return
@@ -204,9 +188,16 @@ func (c *Controller) save(always bool) {
 		g := c.good[name]
 		items = append(items, Item{Name: g.name, Version: g.version, Value: g.value})
 	}
-	if err := c.cfg.LastGood.Save(items); err != nil {
-		c.log.Warn().Err(err).Msg("cannot keep the last good versions")
-		return
-	}
 	c.unsaved, c.saved = false, time.Now()
+	store := func() error {
+		if err := c.cfg.LastGood.Save(items); err != nil {
+			return errors.Join(errors.New("cannot keep the last good versions"), err)
+		}
+		return nil
+	}
+	if !always {
+		c.writer.start(store)
+	} else if err := store(); err != nil {
+		c.log.Warn().Err(err).Msg("not saved")
+	}
 }

@@ -3,189 +3,254 @@ package proxy
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
-	"strings"
 
 	"sluice/crdt/service"
 )
 
-// Model is a whole configuration, built in one pass and ready to be written. It is
-// immutable once built.
+// Model is a whole configuration: the desired one of the controller, kept up to date service
+// by service, or one that is built at once. Equal services give equal files, in whatever
+// order they came. It is not safe for concurrent use.
 type Model struct {
 	options *Options
 	view    *View
+	// plain is the section that backends of the pool look like, pool how many there are.
+	plain section
+	pool  int
 
-	routing     *routing
-	wildLookups []wildLookup
-	specials    [classes][]special
-	ranks       []target
-	moved       map[string]string // host -> host that it redirects to
-	sni         map[string]map[string]string
-	lists       map[string]*userList
-	templates   []string // frontend parts from templates
+	parts    map[string]*part    // by service
+	sections map[string][]string // services of each aclName, sorted
+	routing  *routing
+	// touched are the services that may have changed since the touched ones were last
+	// taken: true if the configuration around the backends may have changed with them.
+	touched map[string]bool
+	// around: the configuration around the backends may have changed.
+	around bool
+	// noted are the services whose parts have notes.
+	noted map[string]bool
+	// shaped is what only all parts together give, nil after a change to any of that.
+	shaped *shape
+}
 
-	defaultBackend string
-	tunnel         int // the longest tunnel timeout in seconds
-	certificates   []Certificate
-	certFiles      []File
-
-	body     string // everything behind the generation
-	refusals []*Refusal
-	notes    []string
-	problems []string // certificates that cannot be used
-	tcpList  []int
+// newModel makes the model of no services.
+func newModel(o *Options, view *View) *Model {
+	return &Model{
+		options: o, view: view, plain: plainSection(o), parts: map[string]*part{}, sections: map[string][]string{},
+		routing: newRouting(), touched: map[string]bool{}, noted: map[string]bool{},
+	}
 }
 
 // Build makes the model of the services; they are not changed. It is deterministic: equal
 // arguments give equal files, whatever the order of services. A definition that cannot
 // be rendered is left out and found in Refusals.
 func Build(o *Options, services []service.Service, view View) *Model {
-	m := &Model{
-		options: o, view: &view, moved: map[string]string{},
-		sni: map[string]map[string]string{}, lists: map[string]*userList{}, tunnel: o.Timeouts.Tunnel,
-	}
-	var usable []*service.Service
+	m := newModel(o, &view)
+	services = slices.Clone(services) // the caller may go on with its own
 	for i := range services {
-		if refusal := renderable(&services[i]); refusal != nil {
-			m.refusals = append(m.refusals, refusal)
-			continue
-		}
-		usable = append(usable, &services[i])
+		m.Put(&services[i])
 	}
-	m.notes = slices.Clone(view.Problems)
-	m.render(targets(usable))
 	return m
 }
 
-// Refusals are the definitions that were left out.
-func (m *Model) Refusals() []*Refusal { return m.refusals }
+// Put adds a service or replaces the one with its name; s must not change any more.
+func (m *Model) Put(s *service.Service) {
+	refusal := renderable(s)
+	if old := m.parts[s.Name]; old != nil && (refusal != nil || old.svc.Section() != s.Section()) {
+		m.Remove(s.Name)
+	}
+	if refusal != nil {
+		m.replace(s.Name, &part{svc: s, refusal: refusal, common: true})
+		return
+	}
+	m.join(s)
+	m.expand(s)
+}
+
+// Remove takes a service out; one that is not there is no error.
+func (m *Model) Remove(name string) {
+	old := m.parts[name]
+	if old == nil {
+		return
+	}
+	m.replace(name, nil)
+	if old.refusal == nil {
+		m.leave(old.svc)
+	}
+}
+
+// join enters a service in the list of its aclName. One that had the lowest name before
+// has its parts called otherwise now.
+func (m *Model) join(s *service.Service) {
+	list := m.sections[s.Section()]
+	i, known := slices.BinarySearch(list, s.Name)
+	if known {
+		return
+	}
+	m.sections[s.Section()] = slices.Insert(list, i, s.Name)
+	if i == 0 && len(list) > 0 {
+		m.expand(m.parts[m.sections[s.Section()][1]].svc)
+	}
+}
+
+func (m *Model) leave(s *service.Service) {
+	list := m.sections[s.Section()]
+	i, _ := slices.BinarySearch(list, s.Name)
+	list = slices.Delete(list, i, i+1)
+	if len(list) == 0 {
+		delete(m.sections, s.Section())
+		return
+	}
+	m.sections[s.Section()] = list
+	if i == 0 {
+		m.expand(m.parts[list[0]].svc)
+	}
+}
+
+// expand makes a service's part again.
+func (m *Model) expand(s *service.Service) {
+	first := m.sections[s.Section()][0] == s.Name
+	m.replace(s.Name, expand(m.options, m.view, s, sectionName(s, first)))
+}
+
+// replace puts a part in the place of what its service had before; nil: nothing.
+func (m *Model) replace(name string, p *part) {
+	around := false
+	if old := m.parts[name]; old != nil {
+		m.routing.remove(old.routes)
+		around = !old.common
+		delete(m.parts, name)
+		delete(m.noted, name)
+	}
+	if p != nil {
+		m.routing.add(p.routes)
+		around = around || !p.common
+		m.parts[name] = p
+		if len(p.notes) > 0 {
+			m.noted[name] = true
+		}
+	}
+	if m.routing.reshaped {
+		m.routing.rebuild(slices.Collect(maps.Values(m.parts)))
+		around = true
+	}
+	if m.routing.shifted {
+		m.routing.shifted, around = false, true
+	}
+	m.touched[name] = m.touched[name] || around
+	if around {
+		m.around, m.shaped = true, nil
+	}
+}
+
+// Refresh takes the world as it is now: what depends on local files is made again.
+func (m *Model) Refresh(view *View) {
+	m.view, m.around, m.shaped = view, true, nil
+	m.again(func(p *part) bool { return p.local })
+}
+
+// Readdress makes the parts again that depend on hosts whose addresses have changed.
+func (m *Model) Readdress(hosts map[string]bool) {
+	m.again(func(p *part) bool {
+		return slices.ContainsFunc(p.hosts, func(h string) bool { return hosts[h] })
+	})
+}
+
+func (m *Model) again(concerned func(*part) bool) {
+	for _, p := range slices.Collect(maps.Values(m.parts)) {
+		if p.refusal == nil && concerned(p) {
+			m.expand(p.svc)
+		}
+	}
+}
+
+// touchAll marks everything as touched.
+func (m *Model) touchAll() {
+	m.around = true
+	for name, p := range m.parts {
+		m.touched[name] = true
+		m.routing.touchAll(p.routes)
+	}
+}
+
+// settled forgets what was touched.
+func (m *Model) settled() {
+	m.around = false
+	clear(m.touched)
+	clear(m.routing.touched)
+}
+
+// ordered are the parts in the order of their targets.
+func (m *Model) ordered() []*part {
+	list := slices.Collect(maps.Values(m.parts))
+	slices.SortFunc(list, func(a, b *part) int {
+		return cmp.Or(cmp.Compare(a.svc.Section(), b.svc.Section()), cmp.Compare(a.svc.Name, b.svc.Name))
+	})
+	return list
+}
+
+// shape is what only all parts together give.
+func (m *Model) shape() *shape {
+	if m.shaped == nil {
+		m.shaped = newShape(m)
+	}
+	return m.shaped
+}
+
+// Refusals are the definitions that were left out, in whole or in part.
+func (m *Model) Refusals() []*Refusal {
+	list := slices.Clone(m.shape().refusals)
+	for _, p := range m.parts {
+		if p.refusal != nil {
+			list = append(list, p.refusal)
+		}
+	}
+	slices.SortStableFunc(list, func(a, b *Refusal) int { return cmp.Compare(a.Service, b.Service) })
+	return list
+}
+
+// refusal is the verdict on one service alone, nil for none.
+func (m *Model) refusal(name string) *Refusal {
+	if p := m.parts[name]; p != nil {
+		return p.refusal
+	}
+	return nil
+}
 
 // Notes are accepted parameters that have no effect here, sorted, one line each.
-func (m *Model) Notes() []string { return m.notes }
+func (m *Model) Notes() []string {
+	notes := slices.Concat(m.view.Problems, m.shape().notes)
+	for name := range m.noted {
+		notes = append(notes, m.parts[name].notes...)
+	}
+	slices.Sort(notes)
+	return slices.Compact(notes)
+}
 
 // TCPPorts are the ports that the model listens on besides Options.Binds, sorted.
-func (m *Model) TCPPorts() []int { return m.tcpList }
+func (m *Model) TCPPorts() []int { return m.shape().tcpPorts }
 
-func (m *Model) note(format string, args ...any) {
-	m.notes = append(m.notes, fmt.Sprintf(format, args...))
-}
+// Certificates are those that the model presents, the self-signed one aside, with absolute
+// paths and in the order of HAProxy's list.
+func (m *Model) Certificates() []Certificate { return m.shape().named(m.options.CfgDir) }
 
-func (m *Model) refuse(s *service.Service, param, reason string) {
-	m.refusals = append(m.refusals, &Refusal{Service: s.Name, Param: param, Reason: reason})
-}
-
-// render lays out all sections. Sections that only services fill come behind the shared
-// ones, in the order of targets.
-func (m *Model) render(list []target) {
-	var backends, tcp text
-	ports := m.tcpPorts(list)
-	for i := range ports {
-		m.tcpList = append(m.tcpList, ports[i].port)
-		m.tcp(&tcp, &ports[i])
+// each goes through all sections but those of the pool, in their order.
+func (m *Model) each(visit func(*section)) {
+	sh := m.shape()
+	for i := range sh.sections {
+		visit(&sh.sections[i])
 	}
-	entries := m.plan(list)
-	for i := range entries {
-		m.backend(&backends, &entries[i])
-	}
-	m.templated(list, &backends)
-	m.certify(list)
-	for i := range list {
-		m.tunnel = max(m.tunnel, list[i].dst.TimeoutTunnel)
-	}
-	var all text
-	m.shared(&all)
-	m.userlists(&all)
-	m.frontend(&all)
-	all.WriteString(tcp.String())
-	all.WriteString(backends.String())
-	m.body = all.String()
-	slices.Sort(m.notes)
-	m.notes = slices.Compact(m.notes)
-}
-
-// plan turns the http targets into rules and returns their entries.
-func (m *Model) plan(list []target) []entry {
-	var entries []entry
-	var routes []route
-	var specials []special
-	for i := range list {
-		t := &list[i]
-		if t.dst.ReqMode != service.HTTP && t.dst.ReqMode != "" || t.svc.TemplateFePath+t.svc.TemplateBePath != "" {
-			continue
-		}
-		own := t.entries()
-		for j := range own {
-			if t.mapped() {
-				routes = append(routes, own[j].routes()...)
-			} else {
-				specials = append(specials, own[j].specials()...)
-			}
-		}
-		m.move(t)
-		entries = append(entries, own...)
-	}
-	m.ranks = list
-	m.routing = compile(routes)
-	m.wildLookups = m.routing.wildLookups()
-	m.specials = sortSpecials(specials)
-	m.defaultBackend = lastDefault(entries)
-	return entries
-}
-
-// move notes the hosts that redirect to the target's first domain.
-func (m *Model) move(t *target) {
-	for _, from := range t.dst.RedirectFromDomain {
-		from = strings.ToLower(from)
-		if len(t.dst.ServiceDomain) == 0 || strings.HasPrefix(t.dst.ServiceDomain[0], "*") {
-			m.note("service %s: redirectFromDomain needs a whole serviceDomain to redirect to", t.svc.Name)
-			return
-		}
-		if _, taken := m.moved[from]; !taken {
-			m.moved[from] = t.dst.ServiceDomain[0]
+	for _, p := range m.ordered() {
+		for i := range p.sections {
+			visit(&p.sections[i])
 		}
 	}
 }
 
-// lastDefault is the backend for requests that no rule matches: of several the last, with
-// services in the order well-known paths, others, root.
-func lastDefault(entries []entry) string {
-	best, bestClass := "", class(-1)
-	for i := range entries {
-		e := &entries[i]
-		if !e.svc.IsDefaultBackend || e.tls && e.dst.Port > 0 {
-			continue
-		}
-		if c := serviceClass(e.svc); c >= bestClass {
-			best, bestClass = e.backend, c
-		}
-	}
-	return best
+func (s *shape) refuse(svc *service.Service, param, format string, args ...any) {
+	s.refusals = append(s.refusals, &Refusal{Service: svc.Name, Param: param, Reason: fmt.Sprintf(format, args...)})
 }
 
-func serviceClass(s *service.Service) class {
-	c := ordinary
-	for i := range s.Destinations {
-		t := target{svc: s, dst: &s.Destinations[i]}
-		for _, path := range t.paths() {
-			switch classOf(path) {
-			case acme:
-				return acme
-			case root:
-				c = root
-			}
-		}
-	}
-	return c
-}
-
-// rankLines map every backend to its place in the order, for the rules outside the maps.
-func (m *Model) rankLines() []byte {
-	var lines []string
-	for i := range m.ranks {
-		for _, e := range m.ranks[i].entries() {
-			lines = append(lines, fmt.Sprintf("%s %d\n", e.backend, e.order))
-		}
-	}
-	slices.SortFunc(lines, cmp.Compare)
-	return []byte(strings.Join(lines, ""))
+func (s *shape) note(format string, args ...any) {
+	s.notes = append(s.notes, fmt.Sprintf(format, args...))
 }

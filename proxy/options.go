@@ -69,6 +69,9 @@ type Options struct {
 	// OpenBox opens a sealed service certificate; nil: such certificates are reported.
 	OpenBox func(box string) ([]byte, error)
 
+	// AddBackend: HAProxy can add backends while it runs, so that there is no pool of them.
+	AddBackend bool
+
 	// MaxConn limits the connections of each frontend.
 	MaxConn int
 	// User and Group are what HAProxy's workers become; only when started as root.

@@ -4,9 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"net/netip"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"testing/synctest"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
@@ -108,26 +111,44 @@ func TestBuildIgnoresTheOrderOfServices(t *testing.T) {
 }
 
 func TestResolverKeepsTheLastKnown(t *testing.T) {
-	fail := false
-	r := proxy.NewResolver(proxy.ResolverConfig{
-		Interval: time.Hour,
-		Lookup: func(context.Context, string) ([]netip.Addr, error) {
-			if fail {
-				return nil, errors.New("down")
-			}
-			return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}, nil
-		},
+	synctest.Test(t, func(t *testing.T) {
+		var fail atomic.Bool
+		r := proxy.NewResolver(proxy.ResolverConfig{
+			Interval: time.Second,
+			Lookup: func(_ context.Context, host string) ([]netip.Addr, error) {
+				if fail.Load() || host == "y" {
+					return nil, errors.New("down")
+				}
+				return []netip.Addr{netip.MustParseAddr("::1"), netip.MustParseAddr("10.0.0.2"), netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}, nil
+			},
+		})
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan error, 1)
+		go func() { done <- r.Run(ctx) }()
+		want := []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}
+		r.Use("a", []string{"x", "y"})
+		if r.Known([]string{"x"}) {
+			t.Error("known before it was asked for")
+		}
+		synctest.Wait()
+		if !r.Known([]string{"x", "y"}) || !maps.Equal(r.News(), map[string]bool{"x": true}) {
+			t.Error("a first answer is no news, or none at all")
+		}
+		fail.Store(true)
+		time.Sleep(2 * time.Second) // the sweeps of the bubble's clock
+		if diff := cmp.Diff(want, r.Addresses("x"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
+			t.Errorf("addresses (-want +got):\n%s", diff)
+		}
+		if len(r.Addresses("y")) != 0 {
+			t.Error("a name that does not resolve has addresses")
+		}
+		r.Use("a", nil)
+		if r.Known([]string{"x"}) {
+			t.Error("remembered although nobody uses it")
+		}
+		cancel()
+		<-done
 	})
-	want := []netip.Addr{netip.MustParseAddr("10.0.0.1"), netip.MustParseAddr("10.0.0.2")}
-	r.Want(t.Context(), []string{"x"})
-	fail = true
-	r.Want(t.Context(), []string{"x", "y"})
-	if diff := cmp.Diff(want, r.Addresses("x"), cmp.Comparer(func(a, b netip.Addr) bool { return a == b })); diff != "" {
-		t.Errorf("addresses (-want +got):\n%s", diff)
-	}
-	if len(r.Addresses("y")) != 0 {
-		t.Error("a name that does not resolve has addresses")
-	}
 }
 
 func BenchmarkBuild(b *testing.B) {

@@ -19,7 +19,7 @@ func (c *Controller) Report() Report {
 func (c *Controller) Reported() <-chan struct{} {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.reported
+	return c.news
 }
 
 // publish changes the report and wakes who waits for that.
@@ -32,34 +32,50 @@ func (c *Controller) publish(change func(*Report)) {
 		return
 	}
 	c.report = next
-	close(c.reported)
-	c.reported = make(chan struct{})
+	close(c.news)
+	c.news = make(chan struct{})
 }
 
-// observe looks at the process.
+// observe looks at the process. A worker that was not loaded by this controller, or has
+// another generation, holds what is not known.
 func (c *Controller) observe(ctx context.Context) {
 	state := c.cfg.Process.State(ctx)
+	c.up = state.Up
+	if c.loaded() && (!state.Up || state.Generation != c.generation || state.Worker != c.worker) {
+		c.lose()
+	}
 	c.metrics.observe(state, len(c.banned), c.generation)
 	c.publish(func(r *Report) {
 		r.Up, r.OldWorkers = state.Up, state.OldWorkers
-		r.Ready = c.live.loaded && state.Up
+		r.Ready = c.loaded() && state.Up
 	})
 }
 
+// lose notes that it is not known any more what the worker holds.
+func (c *Controller) lose() {
+	c.adrift = true
+	c.publish(func(r *Report) { r.StreamID, r.Seq = "", 0 })
+}
+
 // reportLive publishes that the position is live.
-func (c *Controller) reportLive(d Desired, m *Model) {
-	c.live.position = Desired{StreamID: d.StreamID, Seq: d.Seq}
-	quarantine := c.quarantine()
-	c.presented.set(m.Certificates(), time.Now(), c.log)
-	problems := slices.Concat(c.unusable, m.problems)
-	for _, note := range m.Notes() {
-		if !slices.Contains(c.Report().Notes, note) {
+func (c *Controller) reportLive(d Desired) {
+	c.startBans()
+	quarantine, notes := c.quarantine(), c.model.Notes()
+	sh := c.model.shape()
+	if sh != c.reported.shape {
+		c.reported.shape = sh
+		c.presented.set(c.model.Certificates(), time.Now(), c.log)
+	}
+	for _, note := range notes {
+		if !slices.Contains(c.reported.notes, note) {
 			c.log.Warn().Msg(note)
 		}
 	}
+	c.reported.notes = notes
+	problems := slices.Concat(c.unusable, sh.problems)
 	c.publish(func(r *Report) {
-		r.StreamID, r.Seq, r.Generation, r.ConfigDigest = d.StreamID, d.Seq, c.generation, c.live.digest
-		r.Quarantine, r.Notes, r.LastError = quarantine, m.Notes(), ""
+		r.StreamID, r.Seq, r.Generation, r.ConfigDigest = d.StreamID, d.Seq, c.generation, c.digest
+		r.Quarantine, r.Notes, r.LastError = quarantine, notes, ""
 		r.Ready, r.Up, r.Problems = true, true, problems
 	})
 }

@@ -27,9 +27,22 @@ type ResolverConfig struct {
 type Resolver struct {
 	cfg ResolverConfig
 
-	mu      sync.Mutex
-	known   map[string][]netip.Addr // every wanted host; nil: asked, no address
+	mu    sync.Mutex
+	hosts map[string]*host    // that anybody uses
+	uses  map[string][]string // hosts of each user
+	fresh []string            // not asked for yet
+	// differ are the hosts whose addresses, or the lack of them, are news.
+	differ  map[string]bool
 	changed chan struct{}
+	wake    chan struct{}
+}
+
+// host is what is known of a name.
+type host struct {
+	users int
+	// asked: there was an answer, if only that there is no address.
+	asked bool
+	addrs []netip.Addr
 }
 
 // NewResolver makes a Resolver that knows nothing yet.
@@ -43,43 +56,91 @@ func NewResolver(cfg ResolverConfig) *Resolver {
 	if cfg.Parallel == 0 {
 		cfg.Parallel = 32
 	}
-	return &Resolver{cfg: cfg, known: map[string][]netip.Addr{}, changed: make(chan struct{})}
+	return &Resolver{
+		cfg: cfg, hosts: map[string]*host{}, uses: map[string][]string{}, differ: map[string]bool{},
+		changed: make(chan struct{}), wake: make(chan struct{}, 1),
+	}
 }
 
-// Addresses are the last known addresses of a wanted host, sorted; shared, do not change.
-func (r *Resolver) Addresses(host string) []netip.Addr {
+// Addresses are the last known addresses of a host in use, sorted; shared, do not change.
+func (r *Resolver) Addresses(name string) []netip.Addr {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.known[host]
+	if h := r.hosts[name]; h != nil {
+		return h.addrs
+	}
+	return nil
 }
 
-// Changed is closed when the addresses of any wanted host next change.
+// Known reports whether there was an answer about each of the hosts in use.
+func (r *Resolver) Known(names []string) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !slices.ContainsFunc(names, func(n string) bool { return r.hosts[n] == nil || !r.hosts[n].asked })
+}
+
+// Use says which hosts a user needs from now on, instead of those before. New ones are
+// looked up at once.
+func (r *Resolver) Use(user string, names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	before := r.uses[user]
+	for _, name := range names {
+		h := r.hosts[name]
+		if h == nil {
+			h = &host{}
+			r.hosts[name] = h
+			r.fresh = append(r.fresh, name)
+		}
+		h.users++
+	}
+	for _, name := range before {
+		h := r.hosts[name]
+		if h.users--; h.users == 0 {
+			delete(r.hosts, name)
+		}
+	}
+	if len(names) == 0 {
+		delete(r.uses, user)
+	} else {
+		r.uses[user] = slices.Clone(names)
+	}
+	if len(r.fresh) > 0 {
+		select {
+		case r.wake <- struct{}{}:
+		default:
+		}
+	}
+}
+
+// Changed is closed when there is next news of a host in use. Take it before News.
 func (r *Resolver) Changed() <-chan struct{} {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.changed
 }
 
-// Want replaces the set of hosts and looks up the new ones, for as long as ctx allows.
-// What is not answered in time is tried again by Run.
-func (r *Resolver) Want(ctx context.Context, hosts []string) {
+// News are the hosts whose addresses have changed since the call before; nil: none.
+func (r *Resolver) News() map[string]bool {
 	r.mu.Lock()
-	wanted := make(map[string][]netip.Addr, len(hosts))
-	var fresh []string
-	for _, host := range hosts {
-		addrs, known := r.known[host]
-		if _, twice := wanted[host]; !known && !twice {
-			fresh = append(fresh, host)
-		}
-		wanted[host] = addrs
+	defer r.mu.Unlock()
+	if len(r.differ) == 0 {
+		return nil
 	}
-	r.known = wanted
-	r.mu.Unlock()
-	r.lookup(ctx, fresh)
+	news := r.differ
+	r.differ = map[string]bool{}
+	return news
 }
 
-// Run looks all wanted hosts up again and again until ctx ends.
+// Run looks new hosts up at once and all again and again, until ctx ends.
 func (r *Resolver) Run(ctx context.Context) error {
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return r.sweep(ctx) })
+	group.Go(func() error { return r.welcome(ctx) })
+	return group.Wait()
+}
+
+func (r *Resolver) sweep(ctx context.Context) error {
 	ticker := time.NewTicker(r.cfg.Interval)
 	defer ticker.Stop()
 	for {
@@ -89,33 +150,58 @@ func (r *Resolver) Run(ctx context.Context) error {
 		case <-ticker.C:
 		}
 		r.mu.Lock()
-		hosts := sortedKeys(r.known)
+		names := sortedKeys(r.hosts)
 		r.mu.Unlock()
-		if r.lookup(ctx, hosts) {
-			r.mu.Lock()
-			close(r.changed)
-			r.changed = make(chan struct{})
-			r.mu.Unlock()
+		var group errgroup.Group
+		group.SetLimit(r.cfg.Parallel)
+		for _, name := range names {
+			group.Go(func() error { r.lookup(ctx, name); return nil })
+		}
+		_ = group.Wait() // a failed lookup keeps what is known
+	}
+}
+
+// welcome looks new hosts up; a slow one does not keep the others waiting.
+func (r *Resolver) welcome(ctx context.Context) error {
+	var group errgroup.Group
+	group.SetLimit(r.cfg.Parallel)
+	for {
+		select {
+		case <-ctx.Done():
+			_ = group.Wait() // lookups report by themselves
+			return ctx.Err()
+		case <-r.wake:
+		}
+		r.mu.Lock()
+		fresh := r.fresh
+		r.fresh = nil
+		r.mu.Unlock()
+		for _, name := range fresh {
+			group.Go(func() error { r.lookup(ctx, name); return nil })
 		}
 	}
 }
 
-// lookup asks for hosts in parallel and reports whether any answer differs.
-func (r *Resolver) lookup(ctx context.Context, hosts []string) bool {
-	var group errgroup.Group
-	group.SetLimit(r.cfg.Parallel)
-	changes := make([]bool, len(hosts))
-	for i, host := range hosts {
-		group.Go(func() error {
-			addrs, err := r.one(ctx, host)
-			if err == nil {
-				changes[i] = r.store(host, addrs)
-			}
-			return nil
-		})
+func (r *Resolver) lookup(ctx context.Context, name string) {
+	addrs, err := r.one(ctx, name)
+	if ctx.Err() != nil {
+		return
 	}
-	_ = group.Wait() // a failed lookup keeps what is known
-	return slices.Contains(changes, true)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	h := r.hosts[name]
+	if h == nil { // nobody wants it any more
+		return
+	}
+	first := !h.asked
+	h.asked = true
+	if differs := err == nil && !slices.Equal(h.addrs, addrs); differs {
+		h.addrs, r.differ[name] = addrs, true
+	} else if !first {
+		return
+	}
+	close(r.changed)
+	r.changed = make(chan struct{})
 }
 
 func (r *Resolver) one(ctx context.Context, host string) ([]netip.Addr, error) {
@@ -137,16 +223,4 @@ func (r *Resolver) one(ctx context.Context, host string) ([]netip.Addr, error) {
 	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	return slices.Compact(addrs), nil
-}
-
-// store keeps the addresses of a host that is still wanted.
-func (r *Resolver) store(host string, addrs []netip.Addr) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	old, wanted := r.known[host]
-	if !wanted || slices.Equal(old, addrs) {
-		return false
-	}
-	r.known[host] = addrs
-	return true
 }

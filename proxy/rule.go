@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"cmp"
 	"regexp"
 	"slices"
 	"strings"
@@ -55,8 +56,13 @@ type route struct {
 	host    string // "" for any, may start with "*"
 	path    string
 	exact   bool
-	order   int
+	place   place
 	backend string
+}
+
+// before reports whether the rule precedes another one of its class, host and path.
+func (r *route) before(o *route) bool {
+	return cmp.Or(r.place.compare(o.place), cmp.Compare(r.backend, o.backend)) < 0
 }
 
 // condition is one ACL line: the criterion with its flags, then literal patterns.
@@ -70,7 +76,7 @@ type condition struct {
 type special struct {
 	class   class
 	srcPort int
-	order   int
+	place   place
 	backend string
 	groups  [][]condition
 	not     []condition
@@ -120,7 +126,7 @@ func (e *entry) routes() []route {
 		for _, host := range hosts {
 			list = append(list, route{
 				class: classOf(path), srcPort: e.srcPort, host: strings.ToLower(host), path: path,
-				exact: e.dst.PathType == "path", order: e.order, backend: e.backend,
+				exact: e.dst.PathType == "path", place: e.place, backend: e.backend,
 			})
 		}
 	}
@@ -138,7 +144,7 @@ func (e *entry) specials() []special {
 		if len(byClass[c]) == 0 {
 			continue
 		}
-		rule := special{class: c, srcPort: e.srcPort, order: e.order, backend: e.backend}
+		rule := special{class: c, srcPort: e.srcPort, place: e.place, backend: e.backend}
 		rule.groups = append(rule.groups, []condition{{e.pathCriterion(), byClass[c]}})
 		if hosts := e.hostConditions(); len(hosts) > 0 {
 			rule.groups = append(rule.groups, hosts)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"sluice/crdt/service"
@@ -105,18 +106,42 @@ type Observer interface {
 	Exited() <-chan struct{}
 }
 
+// ErrWorker: another worker answers than the one that was loaded last.
+var ErrWorker = errors.New("another worker answers")
+
+// Commander sends commands to the worker of the newest load, in order, and gives their
+// answers; a command may end in "<<" and further lines. After an error it is unknown which
+// of them took effect.
+type Commander interface {
+	Exec(ctx context.Context, commands []string) (answers []string, err error)
+}
+
 // Process is the HAProxy that the controller drives.
 type Process interface {
 	Checker
 	Loader
 	Observer
+	Commander
+}
+
+// Capabilities are what the commands of an HAProxy can do, by its version.
+type Capabilities struct {
+	// AddBackend (3.4): backends can be added; Experimental: only in experimental mode.
+	AddBackend, Experimental bool
+	// Cookie (3.0): servers that are added may have a cookie.
+	Cookie bool
+	// Removable (3.0): it can be waited for that a server may be deleted.
+	Removable bool
+	// LongCertificates (3.4): a certificate may be longer than a buffer.
+	LongCertificates bool
 }
 
 // ProcessState is what runs now.
 type ProcessState struct {
 	Up bool
-	// Generation is the live worker's, 0 when unknown.
+	// Generation is the live worker's, Worker its process number; 0 when unknown.
 	Generation uint64
+	Worker     int
 	OldWorkers int
 }
 

@@ -64,8 +64,8 @@ func (s *Stats) problems() []error {
 }
 
 // statistics renders the page, and its frontend if it has a port of its own.
-func (m *Model) statistics(t *text) {
-	o := m.options
+func (s *shape) statistics(t *text) {
+	o := s.options
 	if !o.Stats.Enabled() {
 		return
 	}
@@ -77,8 +77,9 @@ func (m *Model) statistics(t *text) {
 	}
 	t.section("backend", statsSection)
 	if !o.Stats.open() {
-		user := m.localUser(statsUsers, o.Stats.User, o.Stats.Password)
-		m.ask(t, &userList{id: statsUsers, realm: "Statistics", users: []service.User{user}})
+		list := &userList{id: statsUsers, realm: "Statistics", users: []service.User{o.localUser(statsUsers, o.Stats.User, o.Stats.Password)}}
+		s.lists[list.id] = list
+		ask(t, list)
 	}
 	t.line("stats enable")
 	t.line("stats uri", quote(o.Stats.URI))
@@ -87,8 +88,8 @@ func (m *Model) statistics(t *text) {
 }
 
 // statisticsRule leads requests of the http frontend to the page, before all services.
-func (m *Model) statisticsRule(t *text) {
-	if o := m.options; o.Stats.Enabled() && o.OwnStatsPort() == 0 {
+func (s *shape) statisticsRule(t *text) {
+	if o := s.options; o.Stats.Enabled() && o.OwnStatsPort() == 0 {
 		t.line("use_backend", statsSection, "if { pathq -m beg --", quote(o.Stats.URI), "}")
 	}
 }

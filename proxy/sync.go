@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,27 +14,47 @@ import (
 	"sluice/crdt/service"
 )
 
-// sync makes what is desired live: build, check, write, load. Without a difference in the
-// files nothing is loaded, unless always.
-func (c *Controller) sync(ctx context.Context, d Desired, always bool) error {
-	list, m, err := c.acceptable(ctx, d)
+// sync makes the model live: by commands as far as these go, by a load for the rest if that
+// may be now.
+func (c *Controller) sync(ctx context.Context, d Desired) error {
+	if !c.loaded() || c.adrift {
+		return c.load(ctx, d)
+	}
+	p, err := c.command(ctx)
 	if err != nil {
-		return err
-	}
-	digest := m.Digest()
-	state := c.cfg.Process.State(ctx)
-	same := c.live.loaded && digest == c.live.digest && state.Up && state.Generation == c.generation
-	if !same || always {
-		if err := c.load(ctx, d, m, list); err != nil {
-			return err
+		c.log.Warn().Err(err).Msg("haproxy holds something else than it should, comparing")
+		c.metrics.applied("failed", 0)
+		if p, err = c.resync(ctx); err != nil {
+			c.log.Warn().Err(err).Msg("haproxy cannot be repaired, loading")
+			c.lose()
+			return c.load(ctx, d)
 		}
-		c.live.digest = digest
-		c.pace(state)
 	}
-	c.keep(list)
-	c.reportLive(d, m)
+	if c.due(p) {
+		return c.load(ctx, d)
+	}
+	c.pending = p.load
+	if p.load == "" && len(c.newcomers) == 0 {
+		c.reportLive(d)
+	}
 	return nil
 }
+
+// due reports whether what the plan leaves to a load, or the state of the pool, asks for
+// one now.
+func (c *Controller) due(p *plan) bool {
+	if time.Now().Before(c.next) {
+		return false
+	}
+	return p.load != "" || c.live.low() || c.live.drifted && time.Since(c.changed) > tidyAfter && time.Since(c.loadedAt) > tidyEvery
+}
+
+// Services that got backends of the pool move to their own after a minute of rest, at most
+// every ten minutes.
+const (
+	tidyAfter = time.Minute
+	tidyEvery = 10 * time.Minute
+)
 
 // pace says when the next load may be.
 func (c *Controller) pace(s ProcessState) {
@@ -46,44 +67,44 @@ func (c *Controller) pace(s ProcessState) {
 
 // acceptable finds the versions that HAProxy accepts together. Each refusal costs the
 // service that caused it its candidate, nobody else.
-func (c *Controller) acceptable(ctx context.Context, d Desired) ([]candidate, *Model, error) {
-	c.usable, c.unusable = c.bundles(ctx, d.Certificates)
+func (c *Controller) acceptable(ctx context.Context) error {
 	for {
-		list := c.candidates(ctx, d)
-		m := c.build(ctx, list)
-		if refusals := m.Refusals(); len(refusals) > 0 {
+		if refusals := c.model.Refusals(); len(refusals) > 0 {
 			for _, r := range refusals {
-				c.reject(ctx, d, r.Service, r.Error())
+				c.reject(ctx, r.Service, r.Error())
 			}
 			continue
 		}
-		if c.unchanged(m) {
-			return list, m, nil
+		digest := c.model.Digest()
+		if digest == c.accepted {
+			return nil
 		}
-		err := c.stage(ctx, m)
+		err := c.stage(ctx, c.model)
+		if err == nil {
+			c.accepted = digest
+			return nil
+		}
 		var verdict *Verdict
 		if !errors.As(err, &verdict) {
-			return list, m, err
+			return err
 		}
-		name, reason, err := c.culprit(ctx, list)
+		name, reason, err := c.culprit(ctx)
 		if err != nil {
-			return nil, nil, err
+			return err
 		}
 		c.metrics.loaded("refused", 0)
-		c.reject(ctx, d, name, reason)
+		c.reject(ctx, name, reason)
 	}
-}
-
-// unchanged reports whether HAProxy has accepted exactly this model before.
-func (c *Controller) unchanged(m *Model) bool {
-	return c.live.loaded && m.Digest() == c.live.digest
 }
 
 // culprit finds the service whose candidate makes HAProxy refuse: the last one of the
 // shortest refused beginning of the list. What was live before comes first, so that of
 // two that clash the newer one is blamed.
-func (c *Controller) culprit(ctx context.Context, list []candidate) (name, reason string, err error) {
-	suspects := slices.Clone(list)
+func (c *Controller) culprit(ctx context.Context) (name, reason string, err error) {
+	var suspects []candidate
+	for _, name := range sortedKeys(c.current) {
+		suspects = append(suspects, c.current[name])
+	}
 	slices.SortStableFunc(suspects, func(a, b candidate) int { return c.novelty(a) - c.novelty(b) })
 	if err := c.try(ctx, nil); err != nil {
 		return "", "", fmt.Errorf("the proxy's own settings: %w", err)
@@ -135,28 +156,13 @@ func oneLine(text string) string {
 	return strings.ToValidUTF8(text[:min(len(text), maxReason)], "")
 }
 
-// try asks HAProxy about a part of the services. nil: accepted. It looks no host up: the
-// resolver would forget those of the other services.
+// try asks HAProxy about a part of the services. nil: accepted.
 func (c *Controller) try(ctx context.Context, list []candidate) error {
-	m := Build(c.options, servicesOf(list), c.fullView())
+	m := Build(c.options, servicesOf(list), *c.model.view)
 	if refusals := m.Refusals(); len(refusals) > 0 {
 		return refusals[0]
 	}
 	return c.stage(ctx, m)
-}
-
-// build makes the model of the candidates with what is known of the world.
-func (c *Controller) build(ctx context.Context, list []candidate) *Model {
-	services := servicesOf(list)
-	c.resolve(ctx, services)
-	return Build(c.options, services, c.fullView())
-}
-
-// fullView is the view with the certificates of the map.
-func (c *Controller) fullView() View {
-	v := c.view()
-	v.Bundles = c.usable
-	return v
 }
 
 func servicesOf(list []candidate) []service.Service {
@@ -165,6 +171,28 @@ func servicesOf(list []candidate) []service.Service {
 		services[i] = list[i].svc
 	}
 	return services
+}
+
+// look takes in what is new of local files and of the map's certificates.
+func (c *Controller) look(ctx context.Context, d Desired) {
+	c.bundled = d.Certificates
+	c.usable, c.unusable = c.bundles(ctx, d.Certificates)
+	view := c.view()
+	view.Bundles = c.usable
+	if c.model.view.same(&view) && !c.model.hasLocal() {
+		return
+	}
+	c.model.Refresh(&view)
+}
+
+// hasLocal reports whether any part was made with a secret or template of this machine.
+func (m *Model) hasLocal() bool {
+	for p := range maps.Values(m.parts) {
+		if p.local || p.svc.TemplateFePath+p.svc.TemplateBePath != "" {
+			return true
+		}
+	}
+	return false
 }
 
 const stagingPrefix = ".check-"

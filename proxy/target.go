@@ -15,14 +15,24 @@ const (
 	tlsEntry   = 443
 )
 
+// place is where a destination stands among all of its class, kind of host and length of
+// path: by aclName, then service, then index.
+type place struct {
+	acl, service string
+	index        int
+}
+
+func (p place) compare(o place) int {
+	return cmp.Or(cmp.Compare(p.acl, o.acl), cmp.Compare(p.service, o.service), cmp.Compare(p.index, o.index))
+}
+
 // target is one destination of one service in its place in the total order.
 type target struct {
 	svc *service.Service
 	dst *service.Destination
 	// section prefixes the names of this service's parts, unique per service.
 	section string
-	// order is the rank by (aclName, service name, index), from 1.
-	order int
+	place   place
 }
 
 // entry is one way into a target: plain or TLS, each with its own backend.
@@ -34,28 +44,46 @@ type entry struct {
 	tls           bool
 }
 
-// targets gives every destination its rank. Of two services with one aclName the lower
-// service name keeps the section name.
+// targets gives every destination its place, in their order. Of two services with one
+// aclName the lower service name keeps the section name.
 func targets(services []*service.Service) []target {
 	sorted := slices.Clone(services)
 	slices.SortStableFunc(sorted, func(a, b *service.Service) int {
 		return cmp.Or(cmp.Compare(a.Section(), b.Section()), cmp.Compare(a.Name, b.Name))
 	})
 	list := make([]target, 0, len(sorted))
-	previous := ""
 	for i, s := range sorted {
-		section := s.Section()
-		if i > 0 && section == previous {
-			section += ":" + s.Name
-		} else {
-			previous = section
-		}
-		for d := range s.Destinations {
-			list = append(list, target{svc: s, dst: &s.Destinations[d], section: section, order: len(list) + 1})
-		}
+		first := i == 0 || sorted[i-1].Section() != s.Section()
+		list = append(list, targetsOf(s, sectionName(s, first))...)
 	}
 	return list
 }
+
+// sectionName is what the parts of a service are called after; first: it has the lowest
+// name of those with its aclName.
+func sectionName(s *service.Service, first bool) string {
+	if first {
+		return s.Section()
+	}
+	return s.Section() + ":" + s.Name
+}
+
+func targetsOf(s *service.Service, section string) []target {
+	list := make([]target, len(s.Destinations))
+	for i := range s.Destinations {
+		d := &s.Destinations[i]
+		list[i] = target{svc: s, dst: d, section: section, place: place{s.Section(), s.Name, d.Index}}
+	}
+	slices.SortStableFunc(list, func(a, b target) int { return a.place.compare(b.place) })
+	return list
+}
+
+// http reports whether the target is reached through the http frontend's own rules.
+func (t *target) http() bool {
+	return (t.dst.ReqMode == service.HTTP || t.dst.ReqMode == "") && !t.templated()
+}
+
+func (t *target) templated() bool { return t.svc.TemplateFePath+t.svc.TemplateBePath != "" }
 
 func (t *target) name() string {
 	return t.section + "-be" + strconv.Itoa(t.dst.Port) + "_" + strconv.Itoa(t.dst.Index)

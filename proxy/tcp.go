@@ -17,16 +17,28 @@ type tcpPort struct {
 	members []*target
 }
 
-// tcpPorts sorts the tcp and sni destinations by entry port. A port that cannot be
-// shared is refused for the later service.
-func (m *Model) tcpPorts(list []target) []tcpPort {
-	byPort := map[int]*tcpPort{}
-	taken := map[int]bool{}
-	for _, b := range m.options.Binds {
-		taken[b.Port] = true
+// listen lays out the tcp and sni destinations: frontends, and the sections behind them.
+func (s *shape) listen(list []target) {
+	for _, p := range s.portsOf(list) {
+		s.tcpPorts = append(s.tcpPorts, p.port)
+		if p.group != "" {
+			s.sections = append(s.sections, s.tcpGroup(&p))
+			continue
+		}
+		s.tcpFrontend(&s.tcp, &p)
+		for _, member := range p.members {
+			s.sections = append(s.sections, s.tcpBackend(member))
+		}
 	}
-	if port := m.options.OwnStatsPort(); port > 0 {
-		taken[port] = true
+}
+
+// portsOf sorts the tcp and sni destinations by entry port. A port that cannot be shared is
+// refused for the later service.
+func (s *shape) portsOf(list []target) []tcpPort {
+	byPort := map[int]*tcpPort{}
+	taken := map[int]bool{s.options.OwnStatsPort(): true}
+	for _, b := range s.options.Binds {
+		taken[b.Port] = true
 	}
 	for i := range list {
 		t := &list[i]
@@ -35,7 +47,7 @@ func (m *Model) tcpPorts(list []target) []tcpPort {
 		}
 		port := t.dst.SrcPort
 		if taken[port] {
-			m.refuse(t.svc, "srcPort", fmt.Sprintf("port %d belongs to the proxy itself", port))
+			s.refuse(t.svc, "srcPort", "port %d belongs to the proxy itself", port)
 			continue
 		}
 		p := byPort[port]
@@ -44,7 +56,7 @@ func (m *Model) tcpPorts(list []target) []tcpPort {
 			byPort[port] = p
 		}
 		if p.group != t.dst.ServiceGroup {
-			m.refuse(t.svc, "srcPort", fmt.Sprintf("port %d is already used by service %s with another serviceGroup", port, p.members[0].svc.Name))
+			s.refuse(t.svc, "srcPort", "port %d is already used by service %s with another serviceGroup", port, p.members[0].svc.Name)
 			continue
 		}
 		p.members = append(p.members, t)
@@ -57,56 +69,45 @@ func (m *Model) tcpPorts(list []target) []tcpPort {
 	return ports
 }
 
-func (m *Model) tcp(t *text, p *tcpPort) {
-	if p.group != "" {
-		m.tcpGroup(t, p)
-		return
-	}
-	m.tcpFrontend(t, p)
-	for _, member := range p.members {
-		m.tcpBackend(t, member)
-	}
-}
-
 // tcpGroup joins the members' servers in one balanced section; its options come from the
 // first member.
-func (m *Model) tcpGroup(t *text, p *tcpPort) {
+func (s *shape) tcpGroup(p *tcpPort) section {
 	first := p.members[0].dst
-	t.section("listen", fmt.Sprintf("tcpListen_%s_%d", p.group, p.port))
-	m.tcpHead(t, p)
+	t := &text{}
+	s.tcpHead(t, p)
 	if first.BalanceGroup != "" {
 		t.line("balance", first.BalanceGroup)
 	}
 	tcpTimers(t, first)
+	sec := section{kind: "listen", name: fmt.Sprintf("tcpListen_%s_%d", p.group, p.port), owner: p.members[0].svc.Name, head: t.String()}
 	for _, member := range p.members {
-		m.groupServers(t, member, first.CheckTCP)
+		sec.servers = append(sec.servers, s.groupServers(member, first.CheckTCP)...)
 	}
+	return sec
 }
 
-func (m *Model) groupServers(t *text, member *target, check bool) {
+func (s *shape) groupServers(member *target, check bool) []server {
 	name, port := member.svc.Name, member.dst.Port
 	if member.dst.Index > 0 {
 		name = fmt.Sprintf("%s.%d", name, member.dst.Index)
 	}
-	word := ""
-	if check {
-		word = "check"
-	}
-	addrs := m.view.addresses(tasksOf(member.svc.Name))
+	addrs := s.view.addresses(tasksOf(member.svc.Name))
 	if len(addrs) == 0 {
-		addrs = m.view.addresses(member.svc.Host(member.dst))
+		addrs = s.view.addresses(member.svc.Host(member.dst))
 	}
+	if len(addrs) == 0 {
+		return []server{{name: name, host: member.svc.Host(member.dst), port: port, check: check}}
+	}
+	list := make([]server, len(addrs))
 	for i, addr := range addrs {
-		t.line("server", fmt.Sprintf("%s_%d", name, i), hostPort(addr.String(), port), word)
+		list[i] = server{name: fmt.Sprintf("%s_%d", name, i), host: addr.String(), port: port, addr: addr, check: check}
 	}
-	if len(addrs) == 0 {
-		t.line("server", name, hostPort(member.svc.Host(member.dst), port), word, "init-addr none")
-	}
+	return list
 }
 
-func (m *Model) tcpHead(t *text, p *tcpPort) {
+func (s *shape) tcpHead(t *text, p *tcpPort) {
 	t.line("mode tcp")
-	t.line("bind", bindWord(m.options.BindAddr, p.port))
+	t.line("bind", bindWord(s.options.BindAddr, p.port))
 	for _, member := range p.members {
 		if member.dst.TimeoutClient > 0 {
 			t.line("timeout client", strconv.Itoa(member.dst.TimeoutClient)+"s")
@@ -116,7 +117,7 @@ func (m *Model) tcpHead(t *text, p *tcpPort) {
 	if p.members[0].dst.Clitcpka {
 		t.line("option clitcpka")
 	}
-	m.options.AccessLog.tcp(t)
+	s.options.AccessLog.tcp(t)
 }
 
 func tcpTimers(t *text, d *service.Destination) {
@@ -128,13 +129,13 @@ func tcpTimers(t *text, d *service.Destination) {
 
 // tcpFrontend chooses by the name in the TLS greeting where a destination gives one; the
 // last destination without a name takes the rest.
-func (m *Model) tcpFrontend(t *text, p *tcpPort) {
+func (s *shape) tcpFrontend(t *text, p *tcpPort) {
 	prefix := "tcpFE"
 	if !slices.ContainsFunc(p.members, func(t *target) bool { return t.dst.ReqMode != service.SNI }) {
 		prefix = "service"
 	}
 	t.section("frontend", fmt.Sprintf("%s_%d", prefix, p.port))
-	m.tcpHead(t, p)
+	s.tcpHead(t, p)
 	var rules, fallback []string
 	names := map[string]string{}
 	for _, member := range p.members {
@@ -142,7 +143,7 @@ func (m *Model) tcpFrontend(t *text, p *tcpPort) {
 		rules = append(rules, list...)
 		if all {
 			if fallback != nil {
-				m.note("service %s: port %d takes every connection already; the last service without a name of its own has it", member.svc.Name, p.port)
+				s.note("service %s: port %d takes every connection already; the last service without a name of its own has it", member.svc.Name, p.port)
 			}
 			fallback = []string{"default_backend", member.name()}
 		}
@@ -154,7 +155,7 @@ func (m *Model) tcpFrontend(t *text, p *tcpPort) {
 	}
 	if len(names) > 0 {
 		file := fmt.Sprintf("maps/sni-%d.map", p.port)
-		m.sni[file] = names
+		s.sni[file] = names
 		t.line("use_backend %[var(sess.sni),map_str(" + file + ")] if { var(sess.sni),map_str(" + file + ") -m found }")
 	}
 	for _, rule := range rules {
@@ -216,15 +217,15 @@ func wholeName(algo string) bool {
 	return strings.Contains(algo, "hdr")
 }
 
-func (m *Model) tcpBackend(t *text, member *target) {
-	t.section("backend", member.name())
+func (s *shape) tcpBackend(member *target) section {
+	t := &text{}
 	t.line("mode tcp")
 	tcpTimers(t, member.dst)
-	check := ""
-	if member.dst.CheckTCP && !member.svc.CheckResolvers && !m.options.CheckResolvers {
-		check = "check"
+	p := &part{options: s.options, view: s.view, svc: member.svc}
+	resolves, tail := p.resolves(member.svc), extra(member.svc)
+	return section{
+		kind: "backend", name: member.name(), owner: member.svc.Name, head: t.String(), tail: tail,
+		servers: p.servers(&entry{target: member, port: member.dst.Port}, member.dst.CheckTCP || resolves),
+		fixed:   resolves || tail != "",
 	}
-	e := &entry{target: member, backend: member.name(), port: member.dst.Port}
-	m.servers(t, e, strings.TrimSpace(check+" "+m.serverOptions(e)))
-	m.extra(t, member.svc)
 }

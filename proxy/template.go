@@ -30,37 +30,37 @@ type templateDest struct {
 
 // templated renders the services that bring templates of their own. The operator wrote
 // those; the definition only names them.
-func (m *Model) templated(list []target, backends *text) {
+func (s *shape) templated(list []target) {
 	done := ""
 	for i := range list {
-		s := list[i].svc
-		if s.TemplateFePath == "" && s.TemplateBePath == "" || s.Name == done {
+		svc := list[i].svc
+		if !list[i].templated() || svc.Name == done {
 			continue
 		}
-		done = s.Name
-		front, err := m.execute(s, s.TemplateFePath, list[i].section)
+		done = svc.Name
+		front, err := s.execute(svc, svc.TemplateFePath, list[i].section)
 		if err != nil {
-			m.refuse(s, "templateFePath", err.Error())
+			s.refuse(svc, "templateFePath", "%v", err)
 			continue
 		}
-		back, err := m.execute(s, s.TemplateBePath, list[i].section)
+		back, err := s.execute(svc, svc.TemplateBePath, list[i].section)
 		if err != nil {
-			m.refuse(s, "templateBePath", err.Error())
+			s.refuse(svc, "templateBePath", "%v", err)
 			continue
 		}
-		m.templates = append(m.templates, front)
-		backends.WriteString("\n" + back)
+		s.templates = append(s.templates, front)
+		s.raw = append(s.raw, back)
 	}
 }
 
-func (m *Model) execute(s *service.Service, name, section string) (string, error) {
+func (s *shape) execute(svc *service.Service, name, section string) (string, error) {
 	if name == "" {
 		return "", nil
 	}
-	if m.view.Template == nil {
+	if s.view.Template == nil {
 		return "", fmt.Errorf("templates are not allowed here: start with --templates-dir")
 	}
-	source, err := m.view.Template(name)
+	source, err := s.view.Template(name)
 	if err != nil {
 		return "", fmt.Errorf("read template: %w", err)
 	}
@@ -69,7 +69,7 @@ func (m *Model) execute(s *service.Service, name, section string) (string, error
 		return "", fmt.Errorf("parse template: %w", err)
 	}
 	var out bytes.Buffer
-	if err := tmpl.Execute(&out, newTemplateData(s, section)); err != nil {
+	if err := tmpl.Execute(&out, newTemplateData(svc, section)); err != nil {
 		return "", fmt.Errorf("execute template: %w", err)
 	}
 	return strings.TrimRight(out.String(), "\n") + "\n", nil

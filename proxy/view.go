@@ -1,6 +1,11 @@
 package proxy
 
-import "net/netip"
+import (
+	"bytes"
+	"maps"
+	"net/netip"
+	"slices"
+)
 
 // View is everything that rendering needs besides the services and the Options: the
 // answers of the outside world, already looked up.
@@ -38,3 +43,16 @@ func (v *View) secret(name string) (string, bool) {
 	}
 	return v.Secret(name)
 }
+
+// same reports whether nothing of the view's own values differs.
+func (v *View) same(o *View) bool {
+	return slices.EqualFunc(v.Certificates, o.Certificates, sameCertificate) &&
+		slices.EqualFunc(v.Bundles, o.Bundles, sameBundle) &&
+		v.Fallback == o.Fallback && slices.Equal(v.Problems, o.Problems) && maps.Equal(v.Errorfiles, o.Errorfiles)
+}
+
+func sameCertificate(a, b Certificate) bool {
+	return a.Name == b.Name && a.Path == b.Path && bytes.Equal(a.Chain, b.Chain)
+}
+
+func sameBundle(a, b Bundle) bool { return a.Name == b.Name && a.Version == b.Version }

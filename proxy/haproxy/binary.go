@@ -123,3 +123,15 @@ func alerts(out string) string {
 func environment() []string {
 	return []string{"PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"}
 }
+
+// Capabilities are what commands can do in this version.
+func (b Binary) Capabilities() proxy.Capabilities {
+	return proxy.Capabilities{
+		AddBackend: b.atLeast(3, 4), Experimental: b.Major == 3 && b.Minor == 4,
+		Cookie: b.atLeast(3, 0), Removable: b.atLeast(3, 0), LongCertificates: b.atLeast(3, 4),
+	}
+}
+
+func (b Binary) atLeast(major, minor int) bool {
+	return b.Major > major || b.Major == major && b.Minor >= minor
+}

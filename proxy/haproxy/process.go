@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -38,6 +39,10 @@ type Config struct {
 type Process struct {
 	cfg  Config
 	turn chan struct{} // held by Load and Stop
+	// generation is that of the newest load.
+	generation atomic.Uint64
+	talk       chan struct{} // held by who uses session
+	session    *session      // nil: not connected
 
 	mu   sync.Mutex
 	main *child // nil before the first start
@@ -63,7 +68,7 @@ func New(cfg Config) *Process {
 	if cfg.StopTimeout == 0 {
 		cfg.StopTimeout = 5 * time.Second
 	}
-	return &Process{cfg: cfg, turn: make(chan struct{}, 1), gone: make(chan struct{})}
+	return &Process{cfg: cfg, turn: make(chan struct{}, 1), talk: make(chan struct{}, 1), gone: make(chan struct{})}
 }
 
 // Check asks HAProxy for its opinion on a configuration file.
@@ -88,6 +93,10 @@ func (p *Process) Load(ctx context.Context, generation uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.LoadTimeout)
 	defer cancel()
+	p.talk <- struct{}{}
+	p.hangUp()
+	p.generation.Store(generation)
+	<-p.talk
 	if c := p.running(); c != nil {
 		return p.reload(ctx, c, generation)
 	}
@@ -115,7 +124,7 @@ func (p *Process) State(ctx context.Context) proxy.ProcessState {
 	}
 	state := proxy.ProcessState{Up: true}
 	if info, err := ask(ctx, p.cfg.Socket, "show info", commandTimeout); err == nil {
-		state.Generation = generationOf(info)
+		state.Generation, state.Worker = generationOf(info), pidOf(info)
 	}
 	if text, err := ask(ctx, p.cfg.MasterSocket, "show proc", commandTimeout); err == nil {
 		state.OldWorkers = parseProcesses(text).old

@@ -50,17 +50,29 @@ func ask(ctx context.Context, socket, command string, timeout time.Duration) (st
 
 // generationOf reads the worker's generation from its description; 0 for none.
 func generationOf(info string) uint64 {
+	return number(strings.TrimPrefix(infoLine(info, "description"), "gen-"))
+}
+
+// pidOf reads the worker's process number; 0 for none.
+func pidOf(info string) int { return int(number(infoLine(info, "pid"))) }
+
+// infoLine is one value of "show info"; the names' case differs between versions.
+func infoLine(info, wanted string) string {
 	for line := range strings.Lines(info) {
 		name, value, ok := strings.Cut(strings.TrimSpace(line), ":")
-		if !ok || !strings.EqualFold(name, "description") {
-			continue
-		}
-		n, err := strconv.ParseUint(strings.TrimPrefix(strings.TrimSpace(value), "gen-"), 10, 64)
-		if err == nil {
-			return n
+		if ok && strings.EqualFold(name, wanted) {
+			return strings.TrimSpace(value)
 		}
 	}
-	return 0
+	return ""
+}
+
+func number(digits string) uint64 {
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
 }
 
 // processes is what "show proc" on the master's socket tells.

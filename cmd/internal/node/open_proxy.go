@@ -37,7 +37,7 @@ func (n *Node) openProxy(context.Context) error {
 		Options: options,
 		Limits:  n.limits(),
 		Source:  layered{source{n.replica, &certificates{open: options.OpenBox}}, local},
-		Process: haproxy.New(haproxy.Config{
+		Capabilities: n.haproxy.Capabilities(), Process: haproxy.New(haproxy.Config{
 			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options),
 			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),
 			Logger: n.component("haproxy"), Access: n.accessLog(),

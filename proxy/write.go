@@ -1,0 +1,131 @@
+package proxy
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// writer does what has to wait for the disk beside the loop, one job at a time. Its methods
+// are for the loop's goroutine.
+type writer struct {
+	done    chan error // nil: no job runs
+	finally func(error)
+}
+
+// start runs a job. The one before is waited for.
+func (w *writer) start(job func() error) {
+	w.wait()
+	done := make(chan error, 1)
+	w.done = done
+	go func() { done <- job() }() // wait takes the result
+}
+
+// wait returns when no job runs.
+func (w *writer) wait() {
+	if w.done != nil {
+		w.finish(<-w.done)
+	}
+}
+
+func (w *writer) busy() bool { return w.done != nil }
+
+func (w *writer) finish(err error) {
+	w.done = nil
+	w.finally(err)
+}
+
+// writeEvery is how often at most the files follow changes of the running HAProxy.
+const writeEvery = time.Second
+
+// writeBehind brings the files in step with what commands have changed, so that whatever
+// starts from them starts right. While something waits for a load, it leaves them: they
+// would hold what HAProxy has not been asked about.
+func (c *Controller) writeBehind() {
+	if !c.unwritten || c.pending != "" || c.writer.busy() || time.Since(c.written) < writeEvery {
+		return
+	}
+	c.unwritten, c.written = false, time.Now()
+	r := c.model.render()
+	files, before := r.at(c.generation), c.served
+	c.digest = r.digest()
+	c.served = files
+	c.writer.start(func() error { return errors.Join(writeFiles(&c.cfg, files, before), clean(c.cfg.Options.CfgDir, files)) })
+	c.publish(func(r *Report) { r.ConfigDigest = c.digest })
+}
+
+// flush writes what is to be written now and waits for it.
+func (c *Controller) flush() {
+	c.writer.wait()
+	c.written = time.Time{}
+	c.writeBehind()
+	c.writer.wait()
+}
+
+// write replaces the files that differ on disk.
+func (c *Controller) write(files []File) error {
+	err := writeFiles(&c.cfg, files, nil)
+	if err == nil {
+		c.served = files
+	}
+	return err
+}
+
+// writeFiles replaces the files that differ on disk, the configuration itself last: it
+// refers to the others. Those that equal the ones in before are known to be there.
+func writeFiles(cfg *Config, files, before []File) error {
+	ordered := slices.Clone(files)
+	slices.SortStableFunc(ordered, func(a, b File) int { return boolOrder(a.Name == ConfigFile, b.Name == ConfigFile) })
+	for _, f := range ordered {
+		if slices.ContainsFunc(before, func(o File) bool { return o.Name == f.Name && bytes.Equal(o.Data, f.Data) }) {
+			continue
+		}
+		path := filepath.Join(cfg.Options.CfgDir, f.Name)
+		if old, err := os.ReadFile(path); err == nil && bytes.Equal(old, f.Data) {
+			continue
+		}
+		if err := cfg.WriteFile(path, f.Data, f.Mode); err != nil {
+			return fmt.Errorf("write configuration: %w", err)
+		}
+	}
+	return nil
+}
+
+// clean removes maps and certificates that the configuration no longer refers to.
+func clean(dir string, files []File) error {
+	wanted := make(map[string]bool, len(files))
+	for _, f := range files {
+		wanted[f.Name] = true
+	}
+	var errs []error
+	for _, sub := range []string{"maps", "certs"} {
+		entries, err := os.ReadDir(filepath.Join(dir, sub))
+		errs = append(errs, err)
+		for _, e := range entries {
+			if name := sub + "/" + e.Name(); !e.IsDir() && !wanted[name] {
+				errs = append(errs, os.Remove(filepath.Join(dir, name)))
+			}
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return fmt.Errorf("remove old files: %w", err)
+	}
+	return nil
+}
+
+// generationIn is the generation that a configuration describes, 0 for none.
+func generationIn(config []byte) uint64 {
+	_, rest, _ := strings.Cut(string(config), "description gen-")
+	digits, _, _ := strings.Cut(rest, "\n")
+	n, err := strconv.ParseUint(digits, 10, 64)
+	if err != nil {
+		return 0
+	}
+	return n
+}
