@@ -94,10 +94,11 @@ type Controller struct {
 		shape *shape
 		notes []string
 	}
-	up         bool
-	generation uint64
-	worker     int // process number, 0: unknown
-	ports      map[int]bool
+	up bool
+	// generation is that of the live worker, attempts numbers the loads.
+	generation, attempts uint64
+	worker               int // process number, 0: unknown
+	ports                map[int]bool
 	// accepted is the digest of the model that HAProxy has accepted last, digest that of the
 	// files at rest, served these files.
 	accepted, digest string
@@ -110,7 +111,7 @@ type Controller struct {
 	adrift       bool
 	retryLeaving bool
 	next         time.Time // no load before
-	retry        time.Time // no new attempt before, after one that failed
+	retry        time.Time // no load before, after one that failed
 	failures     int
 	changed      time.Time // last command
 	loadedAt     time.Time
@@ -228,9 +229,6 @@ func (c *Controller) loop(ctx context.Context) error {
 		// Taken before the state is read, so that no change in between is missed.
 		changed, resolved, exited := c.cfg.Source.Changed(), c.resolver.Changed(), c.cfg.Process.Exited()
 		timer.Reset(c.step(ctx))
-		if time.Now().Before(c.retry) {
-			changed, resolved = nil, nil // nothing can be done about them before the wait is over
-		}
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
@@ -271,9 +269,6 @@ func (c *Controller) step(ctx context.Context) time.Duration {
 	} else if !slices.EqualFunc(c.bundled, d.Certificates, sameBundle) {
 		c.look(ctx, d)
 	}
-	if wait := time.Until(c.retry); wait > 0 && c.up {
-		return wait
-	}
 	c.take(ctx, d)
 	if !c.loaded() && len(c.newcomers) > 0 {
 		return c.untilAdmission()
@@ -281,7 +276,6 @@ func (c *Controller) step(ctx context.Context) time.Duration {
 	if err := c.sync(ctx, d); err != nil && ctx.Err() == nil {
 		return c.failed(ctx, err)
 	}
-	c.failures = 0
 	c.save(false)
 	c.writeBehind()
 	return c.untilDue()
@@ -310,8 +304,8 @@ func (c *Controller) untilAdmission() time.Duration {
 // untilDue is when something that waits for its time will be due.
 func (c *Controller) untilDue() time.Duration {
 	wait := min(idle, c.untilAdmission())
-	if c.pending != "" || c.live.low() {
-		wait = min(wait, max(time.Until(c.next), time.Millisecond))
+	if c.pending != "" || c.adrift || c.live.low() {
+		wait = min(wait, max(time.Until(c.next), time.Until(c.retry), time.Millisecond))
 	}
 	if c.unwritten && c.pending == "" {
 		wait = min(wait, max(writeEvery-time.Since(c.written), time.Millisecond))

@@ -13,6 +13,7 @@ import (
 // Names of files below the configuration directory.
 const (
 	ConfigFile  = "haproxy.cfg"
+	poolFile    = "pool.cfg"
 	crtListFile = "crt-list.txt"
 	entryFile   = "maps/entry-ports.map"
 	rankFile    = "maps/order.map"
@@ -48,8 +49,8 @@ func (m *Model) Digest() string {
 	return r.digest()
 }
 
-// rendering is a model as text: of haproxy.cfg what stands behind the generation, then the
-// pool; and the other files, sorted by name.
+// rendering is a model as text: of haproxy.cfg what stands behind the generation, the pool
+// in a file of its own, which is of no interest to people, and the other files by name.
 type rendering struct {
 	body, pool string
 	others     []File
@@ -79,7 +80,7 @@ func (m *Model) render() rendering {
 func (r *rendering) at(generation uint64) []File {
 	head := "# Written by sluice at every change: edits are lost.\nglobal\n" +
 		"    description gen-" + strconv.FormatUint(generation, 10) + "\n"
-	files := append(slices.Clone(r.others), File{ConfigFile, []byte(head + r.body + r.pool), configMode})
+	files := append(slices.Clone(r.others), File{ConfigFile, []byte(head + r.body), configMode}, File{poolFile, []byte(r.pool), configMode})
 	slices.SortFunc(files, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return files
 }
@@ -150,6 +151,7 @@ func (m *Model) body() string {
 // settings of those that it adds.
 func (m *Model) poolText() string {
 	var t text
+	t.WriteString("# Spare backends, which services have from their coming until the next load.\n")
 	if m.options.AddBackend {
 		m.shape().defaults(&t, "defaults "+plainDefaults)
 		t.WriteString(strings.TrimPrefix(m.plain.head, "    mode http\n"))

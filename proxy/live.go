@@ -19,9 +19,8 @@ type live struct {
 
 	// backends are all sections by the name that HAProxy knows them by.
 	backends map[string]*backend
-	// bound maps the name at rest of a section in use to that name, owned a service to its
-	// sections' names at rest.
-	bound map[string]string
+	// bound maps a section in use to that name, owned a service to its sections' names at rest.
+	bound map[tenant]string
 	owned map[string][]string
 	// lent are the backends of the pool in use, with the name at rest of their section.
 	lent map[string]string
@@ -38,6 +37,9 @@ type live struct {
 	certs []File
 	list  []byte // of certificates
 }
+
+// tenant is a section at rest: a name can pass from one service to another one.
+type tenant struct{ service, section string }
 
 // backend is a section as HAProxy has it.
 type backend struct {
@@ -61,7 +63,7 @@ func newLive(m *Model, can Capabilities) *live {
 	sh := m.shape()
 	l := &live{
 		can: can, made: sh.used, ports: sh.ports, wild: maps.Clone(m.routing.wild), plain: m.plain,
-		backends: map[string]*backend{}, bound: map[string]string{}, owned: map[string][]string{}, lent: map[string]string{},
+		backends: map[string]*backend{}, bound: map[tenant]string{}, owned: map[string][]string{}, lent: map[string]string{},
 		maps: sh.smallMaps(), size: m.pool, certs: sh.certFiles, list: sh.crtList(),
 	}
 	l.before, l.behind = sh.structure(sh.used)
@@ -83,7 +85,7 @@ func newLive(m *Model, can Capabilities) *live {
 	m.each(func(s *section) { l.backends[s.name] = newBackend(s) })
 	for _, part := range m.parts {
 		for i := range part.sections {
-			l.bind(part.svc.Name, part.sections[i].name, part.sections[i].name)
+			l.bind(part.sections[i].tenant(), part.sections[i].name)
 		}
 	}
 	for i := m.pool; i > 0; i-- {
@@ -101,21 +103,22 @@ func newBackend(s *section) *backend {
 }
 
 // bind gives a section the backend of that name in HAProxy.
-func (l *live) bind(owner, atRest, name string) {
-	if _, known := l.bound[atRest]; !known {
-		l.owned[owner] = append(l.owned[owner], atRest)
+func (l *live) bind(t tenant, name string) {
+	if _, known := l.bound[t]; !known {
+		l.owned[t.service] = append(l.owned[t.service], t.section)
 	}
-	l.bound[atRest], l.backends[name].owner = name, owner
+	l.bound[t], l.backends[name].owner = name, t.service
 	if pooled(name) {
-		l.lent[name] = atRest
+		l.lent[name] = t.section
 	}
 }
 
-func (l *live) unbind(owner, atRest string) {
-	delete(l.lent, l.bound[atRest])
-	delete(l.bound, atRest)
-	if l.owned[owner] = slices.DeleteFunc(l.owned[owner], func(n string) bool { return n == atRest }); len(l.owned[owner]) == 0 {
-		delete(l.owned, owner)
+func (l *live) unbind(t tenant) {
+	delete(l.lent, l.bound[t])
+	delete(l.bound, t)
+	rest := slices.DeleteFunc(l.owned[t.service], func(n string) bool { return n == t.section })
+	if l.owned[t.service] = rest; len(rest) == 0 {
+		delete(l.owned, t.service)
 	}
 }
 

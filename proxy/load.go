@@ -19,7 +19,8 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 		return err
 	}
 	began := time.Now()
-	generation := c.generation + 1
+	c.attempts++
+	generation := c.attempts
 	c.model.pool = c.poolSize()
 	r := c.model.render()
 	files := r.at(generation)
@@ -27,12 +28,12 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	if err := c.write(files); err != nil {
 		return err
 	}
-	c.generation = generation // even a load that fails may have reached a worker
 	if err := c.cfg.Process.Load(ctx, generation); err != nil {
 		c.metrics.loaded("failed", 0)
 		c.rejectPorts(ctx, err)
 		return c.putBack(err)
 	}
+	c.generation = generation
 	c.metrics.loaded("ok", time.Since(began))
 	if err := clean(c.options.CfgDir, files); err != nil {
 		c.log.Warn().Err(err).Msg("old files are left")
@@ -40,6 +41,7 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	c.live = newLive(c.model, c.cfg.Capabilities)
 	c.model.settled()
 	c.names.set(nil)
+	c.failures, c.retry = 0, time.Time{}
 	c.adrift, c.unwritten, c.pending, c.digest, c.loadedAt = false, false, "", r.digest(), time.Now()
 	c.ports = portSet(c.model.TCPPorts())
 	state := c.cfg.Process.State(ctx)
@@ -101,7 +103,8 @@ func (c *Controller) revive(ctx context.Context) error {
 	if err != nil {
 		return fmt.Errorf("read configuration: %w", err)
 	}
-	if err := c.cfg.Process.Load(ctx, generationIn(text)); err != nil {
+	c.generation = generationIn(text)
+	if err := c.cfg.Process.Load(ctx, c.generation); err != nil {
 		return fmt.Errorf("start haproxy with the last good configuration: %w", err)
 	}
 	return nil
@@ -157,16 +160,17 @@ func (c *Controller) reloadAsIs(ctx context.Context) error {
 	if !strings.Contains(string(data), before) {
 		return fmt.Errorf("reload %s: its line %q is missing: reload with recreate=true", path, strings.TrimSpace(before))
 	}
-	next := c.generation + 1
+	c.attempts++
+	next := c.attempts
 	data = []byte(strings.Replace(string(data), before, fmt.Sprintf("description gen-%d\n", next), 1))
 	if err := c.cfg.WriteFile(path, data, configMode); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
-	c.generation = next
 	if err := c.cfg.Process.Load(ctx, next); err != nil {
 		c.metrics.loaded("failed", 0)
 		return err
 	}
+	c.generation = next
 	c.metrics.loaded("ok", 0)
 	c.worker = c.cfg.Process.State(ctx).Worker
 	// Its files are what a load of the model would have been, edits aside.

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"maps"
+	"regexp"
 	"sync"
 )
 
@@ -27,4 +28,20 @@ func (c *Controller) AtRest(backend string) string {
 	c.names.mu.RLock()
 	defer c.names.mu.RUnlock()
 	return c.names.atRest[backend]
+}
+
+// poolInLine is where HAProxy's log tells the backend, before anything of the request.
+var poolInLine = regexp.MustCompile(` pool:[0-9]+/`)
+
+// LineAtRest is a line of HAProxy's log with the backend's name at rest. Safe for concurrent use.
+func (c *Controller) LineAtRest(line string) string {
+	at := poolInLine.FindStringIndex(line)
+	if at == nil {
+		return line
+	}
+	name := c.AtRest(line[at[0]+1 : at[1]-1])
+	if name == "" {
+		return line
+	}
+	return line[:at[0]+1] + name + line[at[1]-1:]
 }

@@ -3,7 +3,6 @@ package proxy_test
 import (
 	"context"
 	"errors"
-	"fmt"
 	"maps"
 	"net/netip"
 	"strings"
@@ -153,10 +152,7 @@ func TestResolverKeepsTheLastKnown(t *testing.T) {
 
 func BenchmarkBuild(b *testing.B) {
 	o := testOptions("/cfg")
-	services := make([]service.Service, 10_000)
-	for i := range services {
-		services[i] = simple(fmt.Sprintf("service-%05d", i), 8080, fmt.Sprintf("/service/%d/", i))
-	}
+	services := manyServices(10_000)
 	for b.Loop() {
 		m := proxy.Build(&o, services, proxy.View{})
 		if m.Digest() == "" {

@@ -10,3 +10,6 @@ func MasterSocketPath(o *Options) string { return filepath.Join(o.runDir(), "mas
 
 // ConfigPath is the configuration file that HAProxy runs with.
 func ConfigPath(o *Options) string { return filepath.Join(o.CfgDir, ConfigFile) }
+
+// PoolPath is the second configuration file, which HAProxy reads behind the first one.
+func PoolPath(o *Options) string { return filepath.Join(o.CfgDir, poolFile) }

@@ -133,12 +133,12 @@ func (l *live) serve(m *Model, p *plan, name string) {
 		if home == "" {
 			home = l.settle(p, s)
 		}
-		if old := l.bound[s.name]; old != home {
+		if old := l.bound[s.tenant()]; old != home {
 			if old != "" {
-				l.unbind(name, s.name)
+				l.unbind(s.tenant())
 				l.abandon(p, old)
 			}
-			l.bind(name, s.name, home)
+			l.bind(s.tenant(), home)
 			m.routing.touchAll(part.routes)
 		}
 		l.staff(p, home, s.servers)
@@ -169,7 +169,7 @@ const poolEmpty = "the pool of backends is empty"
 
 // home is the backend that has the section or can have it with other servers, "" for none.
 func (l *live) home(s *section) string {
-	for _, name := range []string{l.bound[s.name], s.name} {
+	for _, name := range []string{l.bound[s.tenant()], s.name} {
 		if b := l.backends[name]; b != nil && (b.owner == "" || b.owner == s.owner) && b.alike(s) && l.movable(b, s) {
 			return name
 		}
@@ -294,8 +294,8 @@ func (l *live) release(m *Model, p *plan, name string) {
 		if part != nil && slices.ContainsFunc(part.sections, func(s section) bool { return s.name == atRest }) {
 			continue
 		}
-		home := l.bound[atRest]
-		l.unbind(name, atRest)
+		home := l.bound[tenant{name, atRest}]
+		l.unbind(tenant{name, atRest})
 		l.abandon(p, home)
 	}
 }
@@ -347,7 +347,7 @@ func (l *live) route(m *Model, p *plan) {
 func (l *live) line(m *Model, p *plan, edits map[string]*edit, k mapKey, lines map[string]string) bool {
 	want := ""
 	if rt := m.routing.winner(k); rt != nil {
-		if want = l.bound[rt.backend]; want == "" || p.waiting[rt.place.service] {
+		if want = l.bound[tenant{rt.place.service, rt.backend}]; want == "" || p.waiting[rt.place.service] {
 			return false
 		}
 	}
@@ -423,7 +423,7 @@ func (l *live) ranks(m *Model, p *plan, edits map[string]*edit) {
 			if n := m.shape().rankOf(rt.place); n > 0 {
 				rank = strconv.Itoa(n)
 			}
-			l.change(p, edits, rankFile, cmp.Or(l.bound[rt.backend], rt.backend), rank)
+			l.change(p, edits, rankFile, cmp.Or(l.bound[tenant{name, rt.backend}], rt.backend), rank)
 		}
 	}
 }

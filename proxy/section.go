@@ -46,6 +46,8 @@ func (s *section) poolable(plain *section) bool {
 	return s.kind == "backend" && s.head == plain.head && s.tail == "" && !s.fixed
 }
 
+func (s *section) tenant() tenant { return tenant{s.owner, s.name} }
+
 func (s *section) write(t *text) {
 	t.section(s.kind, s.name)
 	t.WriteString(s.head)

@@ -18,6 +18,9 @@ import (
 // may be now.
 func (c *Controller) sync(ctx context.Context, d Desired) error {
 	if !c.loaded() || c.adrift {
+		if c.up && time.Now().Before(c.retry) {
+			return nil
+		}
 		return c.load(ctx, d)
 	}
 	p, err := c.command(ctx)
@@ -43,7 +46,7 @@ func (c *Controller) sync(ctx context.Context, d Desired) error {
 // due reports whether what the plan leaves to a load, or the state of the pool, asks for
 // one now.
 func (c *Controller) due(p *plan) bool {
-	if time.Now().Before(c.next) {
+	if now := time.Now(); now.Before(c.next) || now.Before(c.retry) {
 		return false
 	}
 	return p.load != "" || c.live.low() || c.live.drifted && time.Since(c.changed) > tidyAfter && time.Since(c.loadedAt) > tidyEvery

@@ -56,7 +56,9 @@ func (c *Controller) writeBehind() {
 	files, before := r.at(c.generation), c.served
 	c.digest = r.digest()
 	c.served = files
-	c.writer.start(func() error { return errors.Join(writeFiles(&c.cfg, files, before), clean(c.cfg.Options.CfgDir, files)) })
+	c.writer.start(func() error {
+		return errors.Join(writeFiles(&c.cfg, files, before), clean(c.cfg.Options.CfgDir, files))
+	})
 	c.publish(func(r *Report) { r.ConfigDigest = c.digest })
 }
 

@@ -42,7 +42,7 @@ func logged(t *testing.T, options proxy.AccessLog) (*rig, *accessLog) {
 	log := &accessLog{}
 	return newRig(t, func(r *rig, cfg *proxy.Config) {
 		cfg.Options.AccessLog = options
-		r.config.Access = log.add
+		r.config.Access = func(line string) { log.add(r.controller.LineAtRest(line)) }
 		cfg.Process = haproxy.New(r.config)
 	}), log
 }
@@ -66,9 +66,16 @@ func TestAccessLog(t *testing.T) {
 			if a := r.do(call{path: "/y/bad"}); a.status != http.StatusServiceUnavailable {
 				t.Fatalf("status %d", a.status)
 			}
-			r.reconfigure("serviceName=z&servicePath=/z&outboundHostname=127.0.0.1&port=" + echo(t, "two")) // another worker
+			r.reconfigure("serviceName=z&servicePath=/z&outboundHostname=127.0.0.1&port=" + echo(t, "two"))
+			r.goes(call{path: "/z/pooled"}, "two")
 			if a := r.do(call{path: "/y/bad"}); a.status != http.StatusServiceUnavailable {
 				t.Fatalf("status %d", a.status)
+			}
+			if name == "the standard format" {
+				r.await("the backend's name at rest in the log", func() bool {
+					found := log.holding("/z/pooled")
+					return len(found) == 1 && strings.Contains(found[0], " z-be") && !strings.Contains(found[0], "pool:")
+				})
 			}
 			if c.failed != "" {
 				r.await("the failed requests in the log", func() bool { return len(log.holding(c.failed)) == 2 })

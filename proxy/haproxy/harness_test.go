@@ -113,7 +113,7 @@ func newRig(t testing.TB, changes ...rigChange) *rig {
 	o.Binds = []proxy.Bind{{Addr: "127.0.0.1", Port: r.http}}
 	o.AuthKey, o.OpenBox = key.AuthKey(), key.Open
 	r.config = haproxy.Config{
-		Binary: binary, ConfigFile: proxy.ConfigPath(&o), Socket: proxy.SocketPath(&o), MasterSocket: proxy.MasterSocketPath(&o),
+		Binary: binary, ConfigFile: proxy.ConfigPath(&o), PoolFile: proxy.PoolPath(&o), Socket: proxy.SocketPath(&o), MasterSocket: proxy.MasterSocketPath(&o),
 		StopTimeout: 500 * time.Millisecond, Logger: zerolog.Nop(),
 	}
 	cfg := proxy.Config{

@@ -21,8 +21,8 @@ import (
 // Config is what a Process needs.
 type Config struct {
 	Binary Binary
-	// ConfigFile is the configuration that HAProxy runs with.
-	ConfigFile string
+	// ConfigFile is the configuration that HAProxy runs with, PoolFile the rest of it.
+	ConfigFile, PoolFile string
 	// Socket and MasterSocket are the unix sockets of workers and master.
 	Socket, MasterSocket string
 	// LoadTimeout bounds one load, 0 means a minute. StopTimeout is how long a soft stop
@@ -93,14 +93,18 @@ func (p *Process) Load(ctx context.Context, generation uint64) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, p.cfg.LoadTimeout)
 	defer cancel()
-	p.talk <- struct{}{}
-	p.hangUp()
-	p.generation.Store(generation)
-	<-p.talk
-	if c := p.running(); c != nil {
-		return p.reload(ctx, c, generation)
+	old := p.turnAway(ctx)
+	defer old.close()
+	before := p.generation.Swap(generation)
+	c := p.running()
+	if c == nil {
+		return p.start(ctx, generation)
 	}
-	return p.start(ctx, generation)
+	if err := p.reload(ctx, c, generation); err != nil {
+		p.generation.Store(before)
+		return err
+	}
+	return old.awaitStopping(ctx)
 }
 
 func (p *Process) running() *child {
@@ -160,7 +164,7 @@ func (p *Process) start(ctx context.Context, generation uint64) error {
 func (p *Process) own(c *child, started chan<- error) {
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	cmd := exec.Command(p.cfg.Binary.Path, "-W", "-db", "-S", p.cfg.MasterSocket, "-f", p.cfg.ConfigFile)
+	cmd := exec.Command(p.cfg.Binary.Path, "-W", "-db", "-S", p.cfg.MasterSocket, "-f", p.cfg.ConfigFile, "-f", p.cfg.PoolFile)
 	cmd.Dir = filepath.Dir(p.cfg.ConfigFile)
 	cmd.Env = environment()
 	cmd.Stdout, cmd.Stderr = c.tail, c.tail

@@ -221,7 +221,7 @@ func randomQuery(random *rand.Rand) string {
 	query := "&servicePath=" + paths[random.IntN(len(paths))]
 	options := []string{
 		"&serviceDomain=a.test", "&serviceDomain=*.a.test,*.b.a.test", "&pathType=path", "&pathType=path_end",
-		"&users=u:p", "&aclName=00-first", "&httpsOnly=true", "&servicePath=/a,/c/d", "&isDefaultBackend=true", "&srcPort=81",
+		"&users=u:p", "&aclName=00-first", "&aclName=s3", "&httpsOnly=true", "&servicePath=/a,/c/d", "&isDefaultBackend=true", "&srcPort=81",
 	}
 	for range random.IntN(3) {
 		if random.IntN(2) == 0 {

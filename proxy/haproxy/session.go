@@ -60,11 +60,52 @@ func (p *Process) Exec(ctx context.Context, commands []string) ([]string, error)
 	return answers, err
 }
 
-// hangUp ends the connection, which would keep an old worker alive. The caller has the turn.
+// hangUp ends the connection. The caller has the turn.
 func (p *Process) hangUp() {
-	if p.session != nil {
-		_ = p.session.conn.Close() // nothing more is wanted of it
-		p.session = nil
+	p.session.close()
+	p.session = nil
+}
+
+// turnAway takes the connection to the worker that is about to be replaced; nil: there is
+// none.
+func (p *Process) turnAway(ctx context.Context) *session {
+	p.talk <- struct{}{}
+	defer func() { <-p.talk }()
+	if p.session == nil && p.running() != nil {
+		p.session, _ = p.connect(ctx) // without it, nothing is waited for
+	}
+	old := p.session
+	p.session = nil
+	return old
+}
+
+// close ends a connection, which would keep its worker alive. Nil is none.
+func (s *session) close() {
+	if s != nil {
+		_ = s.conn.Close() // nothing more is wanted of it
+	}
+}
+
+// awaitStopping returns once a worker that was replaced takes no connections any more: until
+// then, it may answer as if nothing had changed. A worker that is gone does not.
+func (s *session) awaitStopping(ctx context.Context) error {
+	if s == nil {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, commandTimeout)
+	defer cancel()
+	ticker := time.NewTicker(pollInterval)
+	defer ticker.Stop()
+	for {
+		answers, err := s.exec(ctx, []string{"show info"})
+		if err != nil || infoLine(answers[0], "stopping") == "1" {
+			return nil
+		}
+		select {
+		case <-ctx.Done():
+			return nil // a worker that hangs is not waited for
+		case <-ticker.C:
+		}
 	}
 }
 

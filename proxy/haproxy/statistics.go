@@ -16,12 +16,18 @@ const statisticsTimeout = 5 * time.Second
 // Statistics shows HAProxy's counters in the form of the HAProxy exporter for Prometheus
 // (haproxy_frontend_*, haproxy_backend_*, haproxy_server_*, haproxy_up), read from the
 // workers' socket at each collection. It is safe for concurrent use.
-type Statistics struct{ socket string }
+type Statistics struct {
+	socket string
+	name   func(backend string) string
+}
 
 var _ prometheus.Collector = Statistics{}
 
-// NewStatistics reads from the workers' socket.
-func NewStatistics(socket string) Statistics { return Statistics{socket} }
+// NewStatistics reads from the workers' socket. name tells what a backend is called at rest;
+// "" leaves it out.
+func NewStatistics(socket string, name func(backend string) string) Statistics {
+	return Statistics{socket, name}
+}
 
 // Describe describes nothing: what there is depends on the configuration.
 func (Statistics) Describe(chan<- *prometheus.Desc) {}
@@ -47,7 +53,17 @@ func (s Statistics) Collect(out chan<- prometheus.Metric) {
 		columns[strings.TrimPrefix(name, "# ")] = i
 	}
 	for _, row := range rows[1:] {
+		name := ""
+		if i, ok := columns["pxname"]; ok && i < len(row) {
+			name = s.name(row[i])
+		}
+		if name == "" {
+			continue
+		}
 		statisticsRow(out, func(column string) string {
+			if column == "pxname" {
+				return name
+			}
 			if i, ok := columns[column]; ok && i < len(row) {
 				return row[i]
 			}

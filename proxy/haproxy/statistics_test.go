@@ -31,7 +31,7 @@ func TestStatisticsForPrometheus(t *testing.T) {
 	r.goes(call{path: "/x"}, "one")
 	var got string
 	r.await("the request in the statistics", func() bool {
-		got = scraped(t, haproxy.NewStatistics(r.config.Socket))
+		got = scraped(t, haproxy.NewStatistics(r.config.Socket, r.controller.AtRest))
 		return strings.Contains(got, `haproxy_frontend_http_requests_total{frontend="services"} 1`)
 	})
 	for _, line := range []string{
@@ -45,8 +45,11 @@ func TestStatisticsForPrometheus(t *testing.T) {
 			t.Errorf("no line %s in\n%s", line, got)
 		}
 	}
+	if strings.Contains(got, "pool:") {
+		t.Errorf("backends of the pool are told as such:\n%s", got)
+	}
 	r.stop()
-	if got := scraped(t, haproxy.NewStatistics(r.config.Socket)); !strings.Contains(got, "haproxy_up 0\n") || strings.Contains(got, "haproxy_server") {
+	if got := scraped(t, haproxy.NewStatistics(r.config.Socket, r.controller.AtRest)); !strings.Contains(got, "haproxy_up 0\n") || strings.Contains(got, "haproxy_server") {
 		t.Errorf("without HAProxy:\n%s", got)
 	}
 }

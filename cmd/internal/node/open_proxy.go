@@ -30,15 +30,12 @@ func (n *Node) openProxy(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.metrics.Register(haproxy.NewStatistics(proxy.SocketPath(&options))); err != nil {
-		return fmt.Errorf("register HAProxy's statistics: %w", err)
-	}
 	n.controller, err = proxy.NewController(proxy.Config{
-		Options: options,
-		Limits:  n.limits(),
-		Source:  layered{source{n.replica, &certificates{open: options.OpenBox}}, local},
+		Options:      options,
+		Limits:       n.limits(),
+		Source:       layered{source{n.replica, &certificates{open: options.OpenBox}}, local},
 		Capabilities: n.haproxy.Capabilities(), Process: haproxy.New(haproxy.Config{
-			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options),
+			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options), PoolFile: proxy.PoolPath(&options),
 			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),
 			Logger: n.component("haproxy"), Access: n.accessLog(),
 		}),
@@ -55,7 +52,13 @@ func (n *Node) openProxy(context.Context) error {
 		Registerer: n.metrics,
 		Logger:     n.cfg.Logger,
 	})
-	return err
+	if err != nil {
+		return err
+	}
+	if err := n.metrics.Register(haproxy.NewStatistics(proxy.SocketPath(&options), n.controller.AtRest)); err != nil {
+		return fmt.Errorf("register HAProxy's statistics: %w", err)
+	}
+	return nil
 }
 
 // proxyOptions completes the environment with what only the node knows.
@@ -90,7 +93,7 @@ func (n *Node) accessLog() func(line string) {
 		return nil
 	}
 	log := n.component("access")
-	return func(line string) { log.Info().Str("line", line).Msg("access") }
+	return func(line string) { log.Info().Str("line", n.controller.LineAtRest(line)).Msg("access") }
 }
 
 // maxSocketDir leaves room for the sockets' names within the kernel's 108 bytes.
