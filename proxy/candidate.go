@@ -179,6 +179,7 @@ func compareStrings(a, b string) int {
 
 // keep remembers what is live now, and starts the clock of the bans that made it possible.
 func (c *Controller) keep(list []candidate) {
+	c.serving.set(list)
 	for _, cand := range list {
 		if old, ok := c.good[cand.name]; !ok || old.version != cand.version {
 			c.good[cand.name] = cand

@@ -59,6 +59,7 @@ type Controller struct {
 	metrics  *metrics
 	// presented is what HAProxy presents.
 	presented *presented
+	serving   serving // what HAProxy serves, for Why
 	log       zerolog.Logger
 	requests  chan request
 	checks    chan struct{} // one token for each running Check
