@@ -121,10 +121,10 @@ type Controller struct {
 	unsaved      bool
 }
 
+// request is something to be done by the loop, between two steps.
 type request struct {
-	recreate bool
-	config   func(text []byte) // wants haproxy.cfg instead of a load
-	done     chan error
+	run  func(ctx context.Context) error
+	done chan error
 }
 
 // NewController checks the configuration and prepares the directories; nothing is started
@@ -316,7 +316,16 @@ func (c *Controller) untilDue() time.Duration {
 // Reload loads the files as they are, or with recreate renders and loads them again.
 // It waits for the result.
 func (c *Controller) Reload(ctx context.Context, recreate bool) error {
-	if err := c.ask(ctx, request{recreate: recreate}); err != nil {
+	err := c.ask(ctx, request{run: func(ctx context.Context) error {
+		if !recreate {
+			return c.reloadAsIs(ctx)
+		}
+		d := c.cfg.Source.Desired()
+		c.look(ctx, d)
+		c.take(ctx, d)
+		return c.load(ctx, d)
+	}})
+	if err != nil {
 		return fmt.Errorf("reload: %w", err)
 	}
 	return nil
@@ -342,29 +351,22 @@ func (c *Controller) ask(ctx context.Context, r request) error {
 var ErrNotReady = errors.New("the proxy is not ready yet")
 
 func (c *Controller) serve(ctx context.Context, r request) error {
-	d := c.cfg.Source.Desired()
-	switch {
-	case !d.Ready || !c.loaded():
+	if !c.cfg.Source.Desired().Ready || !c.loaded() {
 		return ErrNotReady
-	case r.config != nil:
-		c.flush()
-		text, err := os.ReadFile(ConfigPath(c.options))
-		if err != nil {
-			return fmt.Errorf("read configuration: %w", err)
-		}
-		r.config(text)
-		return nil
-	case r.recreate:
-		c.look(ctx, d)
-		c.take(ctx, d)
-		return c.load(ctx, d)
 	}
-	return c.reloadAsIs(ctx)
+	return r.run(ctx)
 }
 
 // Config is the text of haproxy.cfg as it stands on disk, with all changes up to now.
 func (c *Controller) Config(ctx context.Context) ([]byte, error) {
 	var text []byte
-	err := c.ask(ctx, request{config: func(t []byte) { text = t }})
-	return text, err
+	err := c.ask(ctx, request{run: func(context.Context) (err error) {
+		c.flush()
+		text, err = os.ReadFile(ConfigPath(c.options))
+		return err
+	}})
+	if err != nil {
+		return nil, fmt.Errorf("read configuration: %w", err)
+	}
+	return text, nil
 }

@@ -23,16 +23,20 @@ const (
 )
 
 // serve runs the real API over b, with tokens.
-func serve(t testing.TB, b *apitest.Backend) string {
+func serve(t testing.TB, b *apitest.Backend, changes ...func(*api.Config)) string {
 	t.Helper()
 	tokens, err := api.ParseTokens([]byte("ci:" + writeToken + "\nviewer:" + readToken + ":read\n"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := api.NewServer(api.Config{
+	cfg := api.Config{
 		Addr: "127.0.0.1:0", Replica: b, Waiter: b, Replicas: b, Proxy: b, History: b,
 		Defaults: service.Defaults{Separator: ","}, Tokens: tokens, Log: zerolog.Nop(),
-	})
+	}
+	for _, change := range changes {
+		change(&cfg)
+	}
+	s, err := api.NewServer(cfg)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -85,6 +85,7 @@ func clientCommands(p *program) []*cobra.Command {
 		newServicesCommand(p),
 		newShowCommand(p),
 		newLogCommand(p),
+		newWhyCommand(p),
 		newStatusCommand(p),
 		newHealthcheckCommand(p),
 		newVersionCommand(p),

@@ -154,6 +154,18 @@ func (c *Client) Replicas(ctx context.Context) ([]events.Status, error) {
 	return out.Replicas, err
 }
 
+// Why explains what becomes of a request to a URL; headers are lines "Name: value". An
+// empty method is GET.
+func (c *Client) Why(ctx context.Context, target, method string, headers []string) (Explanation, error) {
+	q := url.Values{"url": {target}, "header": headers}
+	if method != "" {
+		q.Set("method", method)
+	}
+	var out Explanation
+	err := c.json(ctx, call{method: http.MethodGet, path: "/v1/why", query: q}, &out)
+	return out, err
+}
+
 // Health is nil while the replica is alive.
 func (c *Client) Health(ctx context.Context) error {
 	return c.json(ctx, call{method: http.MethodGet, path: "/healthz"}, nil)

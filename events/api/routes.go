@@ -67,6 +67,7 @@ func (s *Server) routes() http.Handler {
 		http.MethodDelete: {changes, s.deleteService},
 	})
 	add("/v1/events", false, get(reads, s.events))
+	add("/v1/why", false, get(reads, s.why))
 	add("/v1/replicas", false, get(reads, s.replicas))
 	add("/healthz", false, get(open, s.healthz))
 	add("/readyz", false, get(open, s.readyz))

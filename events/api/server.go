@@ -45,6 +45,8 @@ type Config struct {
 	History  History
 	// Certificates is what HAProxy makes of certificates; nil: it has no opinion.
 	Certificates Certificates
+	// Explainer tells what requests meet; nil: nothing serves here.
+	Explainer Explainer
 	// Listener asks the Swarm listeners to announce everything again; nil: there is none.
 	Listener Listener
 	// Lookup checks that a host resolves; nil: hosts are not checked.
@@ -114,6 +116,9 @@ func NewServer(cfg Config) (*Server, error) {
 	}
 	if cfg.Certificates == nil {
 		cfg.Certificates = noCertificates{}
+	}
+	if cfg.Explainer == nil {
+		cfg.Explainer = noExplainer{}
 	}
 	m, err := newMetrics(cfg.Register)
 	if err != nil {

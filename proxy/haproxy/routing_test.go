@@ -229,6 +229,9 @@ func TestRedirectsAndGuards(t *testing.T) {
 			if a.status != test.status || a.header.Get("Location") != test.location {
 				t.Errorf("got %d %q, want %d %q", a.status, a.header.Get("Location"), test.status, test.location)
 			}
+			if told := r.why(test.call); max(told.Status, http.StatusOK) != a.status || told.Location != a.header.Get("Location") {
+				t.Errorf("told %d %q, got %d %q", told.Status, told.Location, a.status, a.header.Get("Location"))
+			}
 		})
 	}
 }

@@ -216,7 +216,7 @@ func (n *Node) apiConfig() api.Config {
 	cfg := api.Config{
 		Addr: n.cfg.APIAddr, Tokens: n.access, Insecure: n.cfg.InsecureAPI, Log: n.cfg.Logger,
 		Replica: state{n.replica, n.status}, Waiter: n.status.roster, Replicas: n.status.roster,
-		Proxy: gateway{n.controller}, Certificates: gateway{n.controller},
+		Proxy: gateway{n.controller}, Certificates: gateway{n.controller}, Explainer: explainer{n.controller.Why},
 		History: history{replica: n.replica, subjects: n.subjects, read: n.readLog},
 		Metrics: n.metrics, Register: n.metrics,
 		Defaults: service.Defaults{Separator: n.cfg.Separator, DomainAlgo: n.cfg.DomainAlgo},
