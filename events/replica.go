@@ -66,7 +66,7 @@ type Replica struct {
 	mu       sync.Mutex
 	line     *lineage // serving; nil: no state yet
 	pending  *Pending
-	underway map[crdt.Stamp]bool // writes that wait for the log's answer: not to be offered
+	underway map[crdt.Stamp]bool // writes not answered, or not folded here yet: not to be offered
 	restored bool
 	lost     bool // the log no longer holds what line was folded from
 	online   bool // verified and folded up to the log's end since the last interruption
@@ -148,7 +148,6 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.adopt(gctx) })
 	g.Go(func() error { return r.offer(gctx) })
 	g.Go(func() error { return r.tick(gctx) })
-	g.Go(func() error { return r.watch(gctx) })
 	g.Go(func() error { return r.save(gctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
