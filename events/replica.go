@@ -59,6 +59,7 @@ type Replica struct {
 	clock   *hlc.Clock
 	metrics *metrics
 	changed signal
+	listing listing
 	audit   chan struct{} // asks the session to end, so that the next one audits
 	offers  chan struct{} // asks for pending changes to be offered
 	saves   chan *State   // audited copies, for saving
@@ -66,6 +67,7 @@ type Replica struct {
 	mu       sync.Mutex
 	line     *lineage // serving; nil: no state yet
 	pending  *Pending
+	touched  touched
 	underway map[crdt.Stamp]bool // writes not answered, or not folded here yet: not to be offered
 	restored bool
 	lost     bool // the log no longer holds what line was folded from
@@ -199,25 +201,6 @@ func (r *Replica) Entry(key string) (crdt.Entry, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return Visible(r.line.state(), r.pending, key)
-}
-
-// Live returns the live entries whose key begins with prefix, sorted by key, and the
-// position that they belong to.
-func (r *Replica) Live(prefix string) ([]crdt.Entry, View) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.visible(prefix), r.view()
-}
-
-// Count is the number of live entries whose key begins with prefix.
-func (r *Replica) Count(prefix string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := 0
-	for range r.each(prefix) {
-		n++
-	}
-	return n
 }
 
 // Verdict is what the fold made of the event at seq; empty if this process does not know.

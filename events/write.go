@@ -216,7 +216,7 @@ func (r *Replica) unstored(e crdt.Entry, offered bool) {
 		poke(r.offers)
 		return
 	}
-	r.pending.Drop(e)
+	r.dropped(e)
 }
 
 // settled ends what began with stamp for an entry that the log has stored. Until here it was
@@ -227,6 +227,7 @@ func (r *Replica) settled(e crdt.Entry, folded bool) bool {
 	defer r.mu.Unlock()
 	delete(r.underway, e.Stamp)
 	if !folded && r.pending.Accept(e) {
+		r.touched.add(e.Key)
 		r.changed.raise()
 		poke(r.offers)
 	}
@@ -259,5 +260,12 @@ func (r *Replica) message(c Change, e crdt.Entry) (Outgoing, error) {
 func (r *Replica) drop(e crdt.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending.Drop(e)
+	r.dropped(e)
+}
+
+// dropped takes e out of the pending layer. The caller holds mu.
+func (r *Replica) dropped(e crdt.Entry) {
+	if r.pending.Drop(e) {
+		r.touched.add(e.Key)
+	}
 }

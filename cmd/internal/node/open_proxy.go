@@ -36,7 +36,7 @@ func (n *Node) openProxy(context.Context) error {
 	n.controller, err = proxy.NewController(proxy.Config{
 		Options: options,
 		Limits:  n.limits(),
-		Source:  layered{source{n.replica, &certificates{open: options.OpenBox}}, local},
+		Source:  layered{newSource(n.replica, options.OpenBox), local},
 		Process: haproxy.New(haproxy.Config{
 			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options),
 			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),
