@@ -7,6 +7,7 @@ func (r *Replica) applied(effects []Effect) {
 		r.touched.add(e.Entry.Key)
 		r.report(reports)
 	}
+	r.awaited.reached(r.seq())
 	r.changed.raise()
 }
 
@@ -32,6 +33,7 @@ func (r *Replica) swap(line *lineage) {
 	old := r.line.state()
 	r.line, r.lost = line, false
 	r.touched.addAll()
+	r.awaited.reached(r.seq())
 	r.report(Replace(old, line.state(), r.pending))
 	r.cfg.Logger.Info().Str("stream", line.state().StreamID).Uint64("seq", line.state().Seq()).
 		Int("pending", r.pending.Len()).Msg("state restored from the log")

@@ -59,6 +59,7 @@ type Replica struct {
 	clock   *hlc.Clock
 	metrics *metrics
 	changed signal
+	asking  *asking
 	listing listing
 	audit   chan struct{} // asks the session to end, so that the next one audits
 	offers  chan struct{} // asks for pending changes to be offered
@@ -68,6 +69,7 @@ type Replica struct {
 	line     *lineage // serving; nil: no state yet
 	pending  *Pending
 	touched  touched
+	awaited  awaited
 	underway map[crdt.Stamp]bool // writes not answered, or not folded here yet: not to be offered
 	restored bool
 	lost     bool // the log no longer holds what line was folded from
@@ -125,6 +127,7 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		cfg:      cfg,
 		clock:    hlc.New(cfg.Wall),
 		metrics:  m,
+		asking:   newAsking(),
 		audit:    make(chan struct{}, 1),
 		offers:   make(chan struct{}, 1),
 		saves:    make(chan *State, 1),

@@ -16,48 +16,60 @@ import (
 )
 
 // BenchmarkWrite measures a change from the call until it is durable in a real NATS, which
-// syncs what it acknowledges to the disk, and folded here. The bare publishers show what the
-// log itself takes.
+// syncs what it acknowledges to the disk, and folded here.
 func BenchmarkWrite(b *testing.B) {
-	for _, writers := range []int{1, 50} {
-		b.Run(fmt.Sprintf("bare/writers-%d", writers), func(b *testing.B) {
-			js := bareLog(b)
-			changes(b, writers, func(i int) error {
-				_, err := js.PublishMsg(b.Context(), bareMessage(b, i))
-				return err
-			})
-		})
-	}
-	b.Run("bare/window-256", func(b *testing.B) {
-		js := bareLog(b, jetstream.WithPublishAsyncMaxPending(256))
-		changes(b, 1, func(i int) error {
-			_, err := js.PublishMsgAsync(bareMessage(b, i), jetstream.WithStallWait(10*time.Second))
-			if i == b.N {
-				<-js.PublishAsyncComplete()
-			}
-			return err
-		})
-	})
 	for _, size := range []struct{ writers, held int }{{1, 100}, {50, 100}, {50, 1000}, {50, 10_000}} {
-		b.Run(fmt.Sprintf("replica/writers-%d/held-%d", size.writers, size.held), func(b *testing.B) {
-			r := heldReplica(b, size.held)
-			changes(b, size.writers, func(i int) error {
-				_, err := r.Write(b.Context(), events.Change{Key: benchKey(i % size.held), Value: document(i)})
-				return err
-			})
+		b.Run(fmt.Sprintf("writers-%d/held-%d", size.writers, size.held), func(b *testing.B) {
+			r := heldReplica(b, startServer(b), size.held)
+			b.ResetTimer()
+			changes(b, size.writers, 1, b.N, r.change(size.held))
+			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
+			b.StopTimer()
 		})
 	}
 }
 
-// changes makes b.N changes, numbered from 1, by that many writers at once.
-func changes(b *testing.B, writers int, change func(i int) error) {
+// BenchmarkWriteShare lets 50 writers and 50 bare publishers take turns at one log, since a
+// disk is not equally fast at all times, while somebody reads the state after every change.
+// "share" is the writers' rate in the publishers'.
+func BenchmarkWriteShare(b *testing.B) {
+	const writers, turn = 50, 250
+	for _, held := range []int{100, 1000, 10_000} {
+		b.Run(fmt.Sprintf("held-%d", held), func(b *testing.B) {
+			s := startServer(b)
+			r := heldReplica(b, s, held)
+			js := s.jetstream()
+			defer r.watched()()
+			bare := func(i int) error {
+				_, err := js.PublishMsg(b.Context(), bareMessage(b, i, held))
+				return err
+			}
+			var written, published time.Duration
+			b.ResetTimer()
+			for from := 1; from <= b.N; from += turn {
+				to := min(b.N, from+turn-1)
+				published += changes(b, writers, from, to, bare)
+				written += changes(b, writers, from, to, r.change(held))
+			}
+			b.StopTimer()
+			b.ReportMetric(float64(b.N)/published.Seconds(), "bare/s")
+			b.ReportMetric(float64(b.N)/written.Seconds(), "changes/s")
+			b.ReportMetric(published.Seconds()/written.Seconds(), "share")
+		})
+	}
+}
+
+// changes makes the changes numbered from one to the other by that many writers at once and
+// returns how long it took.
+func changes(b *testing.B, writers, from, to int, change func(i int) error) time.Duration {
 	b.Helper()
 	var next atomic.Int64
+	next.Store(int64(from) - 1)
 	var wg sync.WaitGroup
-	b.ResetTimer()
+	began := time.Now()
 	for range writers {
 		wg.Go(func() {
-			for i := int(next.Add(1)); i <= b.N; i = int(next.Add(1)) {
+			for i := int(next.Add(1)); i <= to; i = int(next.Add(1)) {
 				if err := change(i); err != nil {
 					b.Error(err)
 					return
@@ -66,33 +78,47 @@ func changes(b *testing.B, writers int, change func(i int) error) {
 		})
 	}
 	wg.Wait()
-	b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
-	b.StopTimer()
+	return time.Since(began)
 }
 
 func benchKey(i int) string { return fmt.Sprintf("service/service-%d", i) }
 
-// bareLog is an empty log without a replica.
-func bareLog(b *testing.B, opts ...jetstream.JetStreamOpt) jetstream.JetStream {
-	b.Helper()
-	s := startServer(b)
-	r := startReplica(s, func(c *events.ReplicaConfig) { c.Logger = zerolog.Nop() })
-	r.fresh()
-	r.stop()
-	nc, err := nats.Connect("nats://" + s.listen)
-	if err != nil {
-		b.Fatal(err)
+// watched reads the state at every change, as a proxy does, until the returned function is
+// called.
+func (r *replica) watched() (stop func()) {
+	done, ended := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(ended)
+		for {
+			changed := r.Changed()
+			r.Live("")
+			select {
+			case <-changed:
+			case <-done:
+				return
+			}
+		}
+	}()
+	return func() {
+		close(done)
+		<-ended
 	}
-	b.Cleanup(nc.Close)
-	js, err := jetstream.New(nc, opts...)
-	if err != nil {
-		b.Fatal(err)
-	}
-	return js
 }
 
-func bareMessage(b *testing.B, i int) *nats.Msg {
-	e := crdt.Entry{Key: benchKey(i), Stamp: at(uint64(i), 1), Value: document(i)}
+// change writes a version of one of the held services that it does not have yet.
+func (r *replica) change(held int) func(i int) error {
+	return func(i int) error {
+		_, err := r.Write(r.tb.Context(), events.Change{Key: benchKey(i % held), Value: document(i + held)})
+		return err
+	}
+}
+
+// bareMessage is what change makes, of a process that is not under test.
+func bareMessage(b *testing.B, i, held int) *nats.Msg {
+	e := crdt.Entry{
+		Key: benchKey(i % held), Value: document(i),
+		Stamp: crdt.Stamp{HLC: uint64(time.Now().UnixMilli())<<16 | uint64(i)&0xffff, Node: 1<<63 | 7},
+	}
 	data, err := events.EntryEvent("bench", e).Encode()
 	if err != nil {
 		b.Error(err)
@@ -104,7 +130,7 @@ func bareMessage(b *testing.B, i int) *nats.Msg {
 }
 
 // heldReplica holds n services, its log begins with them.
-func heldReplica(b *testing.B, n int) *replica {
+func heldReplica(b *testing.B, server *server, n int) *replica {
 	b.Helper()
 	m, now := crdt.NewMap(), uint64(time.Now().UnixMilli())
 	for i := range n {
@@ -113,7 +139,7 @@ func heldReplica(b *testing.B, n int) *replica {
 	s := snapshot(b, m)
 	s.Namespace, s.State.Ref = testLog.Namespace, now
 	kept := &shelf{data: encoded(b, s)}
-	r := startReplica(startServer(b), func(c *events.ReplicaConfig) {
+	r := startReplica(server, func(c *events.ReplicaConfig) {
 		c.Snapshots, c.Logger = []events.Snapshots{kept}, zerolog.Nop()
 		c.RestoreAfter, c.SaveAfter, c.AuditEvery = time.Minute, 0, 0 // the defaults
 	})
