@@ -3,8 +3,11 @@ package events
 // applied lets the pending layer follow effects of the serving fold. The caller holds mu.
 func (r *Replica) applied(effects []Effect) {
 	for _, e := range effects {
-		r.report(r.pending.Fold(r.line.state(), e))
+		reports := r.pending.Fold(r.line.state(), e)
+		r.touched.add(e.Entry.Key)
+		r.report(reports)
 	}
+	r.awaited.reached(r.seq())
 	r.changed.raise()
 }
 
@@ -29,6 +32,8 @@ func (s *session) observe(m Message, effects []Effect) {
 func (r *Replica) swap(line *lineage) {
 	old := r.line.state()
 	r.line, r.lost = line, false
+	r.touched.addAll()
+	r.awaited.reached(r.seq())
 	r.report(Replace(old, line.state(), r.pending))
 	r.cfg.Logger.Info().Str("stream", line.state().StreamID).Uint64("seq", line.state().Seq()).
 		Int("pending", r.pending.Len()).Msg("state restored from the log")
@@ -83,9 +88,10 @@ func (r *Replica) setProblem(text string) {
 	r.changed.raise()
 }
 
-// report tells about pending changes that may be lost. The caller holds mu.
+// report tells about pending changes that were given up and may be lost. The caller holds mu.
 func (r *Replica) report(reports []Report) {
 	for _, p := range reports {
+		r.touched.add(p.Entry.Key)
 		if p.Reason == ReasonCollected { // an old tombstone: nothing is lost with it
 			r.cfg.Logger.Debug().Str("key", p.Entry.Key).Msg("the new state has no trace of an old removal")
 			continue

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/rand"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -69,6 +70,34 @@ func TestConsumerThatLivesOnOverALostTail(t *testing.T) {
 	snap, err := kept.Load(t.Context())
 	if err != nil || snap.State.Map.Digest() != b.View().Digest {
 		t.Errorf("the snapshot is not the state of the log: %+v, %v", snap, err)
+	}
+}
+
+// The tail is lost while a session begins, after the log told its end: the consumer waits for
+// messages that nobody will write, since this replica takes no writes before it has them.
+func TestTailLostWhileASessionBegins(t *testing.T) {
+	for _, when := range []string{"opened", "audited point read"} {
+		t.Run(when, func(t *testing.T) {
+			log := newMemLog()
+			var lose atomic.Bool
+			lost := func() {
+				if lose.CompareAndSwap(true, false) {
+					log.loseTail(1)
+				}
+			}
+			if log.opened = lost; when != "opened" {
+				log.opened, log.got = nil, lost
+			}
+			r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.AuditEvery = 300 * time.Millisecond })
+			r.fresh()
+			last := r.put("a", `{"v":1}`)
+			lose.Store(true)
+			r.until("offered again", func(v events.View) bool {
+				seq, err := log.LastOf(t.Context(), testLog.Event("service/a"))
+				return !lose.Load() && err == nil && seq == last.Seq && v.Pending == 0 && v.Stale == ""
+			})
+			r.holds("a", `{"v":1}`)
+		})
 	}
 }
 

@@ -16,6 +16,8 @@ type memLog struct {
 	intercept func(m events.Outgoing) error
 	// deliver, if not nil, is called before a consumer gets a message.
 	deliver func(m events.Message)
+	// opened, if not nil, is called after Open has looked at the log, got after Get has.
+	opened, got func()
 
 	mu       sync.Mutex
 	messages []events.Message
@@ -26,7 +28,13 @@ var _ events.Log = (*memLog)(nil)
 
 func newMemLog() *memLog { return &memLog{changed: make(chan struct{})} }
 
-func (l *memLog) Open(ctx context.Context) (events.LogInfo, error) { return l.Info(ctx) }
+func (l *memLog) Open(ctx context.Context) (events.LogInfo, error) {
+	info, err := l.Info(ctx)
+	if l.opened != nil {
+		l.opened()
+	}
+	return info, err
+}
 
 func (l *memLog) Info(context.Context) (events.LogInfo, error) {
 	l.mu.Lock()
@@ -35,6 +43,9 @@ func (l *memLog) Info(context.Context) (events.LogInfo, error) {
 }
 
 func (l *memLog) Get(_ context.Context, seq uint64) (events.Message, error) {
+	if l.got != nil {
+		defer l.got()
+	}
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	if seq == 0 || seq > uint64(len(l.messages)) {

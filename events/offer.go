@@ -52,7 +52,8 @@ func (r *Replica) offerAll(ctx context.Context) bool {
 }
 
 // offerable is what is pending and not being written at this moment: a write whose caller
-// may yet be told no, or that has a condition, must not get into the log by a side door.
+// may yet be told no, or that has a condition, must not get into the log by a side door, and
+// one that the fold is about to meet would get into it twice.
 func (r *Replica) offerable() []PendingEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()

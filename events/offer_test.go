@@ -111,6 +111,50 @@ func TestWriteIsNotVisibleBeforeItIsFolded(t *testing.T) {
 	}
 }
 
+// What the log has stored and the fold has not met yet would be stored twice.
+func TestStoredWriteIsNotOffered(t *testing.T) {
+	log := newMemLog()
+	stored, release, offered := make(chan struct{}), make(chan struct{}), make(chan struct{})
+	var sent, losts atomic.Int32
+	var once sync.Once
+	log.intercept = func(m events.Outgoing) error {
+		switch {
+		case m.Subject == testLog.Event("service/a"):
+			sent.Add(1)
+		case m.Subject == testLog.Event("service/lost") && losts.Add(1) == 1:
+			return events.ErrUnknownOutcome // asks for an offer
+		case m.Subject == testLog.Event("service/lost") && losts.Load() == 2:
+			close(offered)
+		}
+		return nil
+	}
+	log.deliver = func(m events.Message) {
+		if m.Subject == testLog.Event("service/a") {
+			once.Do(func() { close(stored) })
+			<-release
+		}
+	}
+	r := runReplica(t, log, func() {}, nil)
+	r.fresh()
+	done := make(chan error, 1)
+	go func() {
+		_, err := r.Write(t.Context(), events.Change{Key: "service/a", Value: []byte(`{}`)})
+		done <- err
+	}()
+	<-stored
+	if _, err := r.Write(t.Context(), events.Change{Key: "service/lost", Value: []byte(`{}`)}); !errors.Is(err, events.ErrUnknownOutcome) {
+		t.Fatal(err)
+	}
+	<-offered
+	close(release)
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := sent.Load(); n != 1 {
+		t.Errorf("sent %d times", n)
+	}
+}
+
 // The stamps of a process never fall. If its clock was far ahead and is set right, they stay
 // in the future, and the log would reject one write after the other.
 func TestClockThatWasSetBackIsRefused(t *testing.T) {

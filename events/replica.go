@@ -59,6 +59,8 @@ type Replica struct {
 	clock   *hlc.Clock
 	metrics *metrics
 	changed signal
+	asking  *asking
+	listing listing
 	audit   chan struct{} // asks the session to end, so that the next one audits
 	offers  chan struct{} // asks for pending changes to be offered
 	saves   chan *State   // audited copies, for saving
@@ -66,7 +68,9 @@ type Replica struct {
 	mu       sync.Mutex
 	line     *lineage // serving; nil: no state yet
 	pending  *Pending
-	underway map[crdt.Stamp]bool // writes that wait for the log's answer: not to be offered
+	touched  touched
+	awaited  awaited
+	underway map[crdt.Stamp]bool // writes not answered, or not folded here yet: not to be offered
 	restored bool
 	lost     bool // the log no longer holds what line was folded from
 	online   bool // verified and folded up to the log's end since the last interruption
@@ -123,6 +127,7 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		cfg:      cfg,
 		clock:    hlc.New(cfg.Wall),
 		metrics:  m,
+		asking:   newAsking(),
 		audit:    make(chan struct{}, 1),
 		offers:   make(chan struct{}, 1),
 		saves:    make(chan *State, 1),
@@ -148,7 +153,6 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.adopt(gctx) })
 	g.Go(func() error { return r.offer(gctx) })
 	g.Go(func() error { return r.tick(gctx) })
-	g.Go(func() error { return r.watch(gctx) })
 	g.Go(func() error { return r.save(gctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
@@ -200,25 +204,6 @@ func (r *Replica) Entry(key string) (crdt.Entry, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return Visible(r.line.state(), r.pending, key)
-}
-
-// Live returns the live entries whose key begins with prefix, sorted by key, and the
-// position that they belong to.
-func (r *Replica) Live(prefix string) ([]crdt.Entry, View) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.visible(prefix), r.view()
-}
-
-// Count is the number of live entries whose key begins with prefix.
-func (r *Replica) Count(prefix string) int {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	n := 0
-	for range r.each(prefix) {
-		n++
-	}
-	return n
 }
 
 // Verdict is what the fold made of the event at seq; empty if this process does not know.

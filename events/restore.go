@@ -72,6 +72,7 @@ func (r *Replica) adoptNewest(ctx context.Context) (bool, error) {
 	defer r.mu.Unlock()
 	if r.line == nil && newest.State != nil {
 		r.line, r.restored = r.resume(newest.State), true
+		r.touched.addAll()
 		r.goStale(fmt.Sprintf("serving the snapshot of %s from %s: %s", newest.Taken.UTC().Format(time.RFC3339), from, r.stale))
 		r.cfg.Logger.Warn().Str("store", from).Time("taken", newest.Taken).Uint64("seq", newest.State.Seq()).
 			Msg("serving a snapshot, the log cannot be read")

@@ -83,6 +83,7 @@ func (r *Replica) runSession(ctx context.Context) error {
 	g.Go(func() error { return r.cfg.Log.Follow(ctx, s.from(), s.handle) })
 	g.Go(func() error { return s.seed(ctx) })
 	g.Go(func() error { return s.lifetime(ctx) })
+	g.Go(func() error { return s.watch(ctx) })
 	return g.Wait()
 }
 

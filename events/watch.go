@@ -7,37 +7,42 @@ import (
 
 const watchEvery = 5 * time.Second
 
-// watch asks the log for its bounds now and then. A consumer of a log that was replaced
-// or that lost its tail can stay silent for ever: then the session has to begin anew.
-func (r *Replica) watch(ctx context.Context) error {
+// watch asks the log for its bounds now and then. A consumer of a log that was replaced or
+// that lost its tail can stay silent for ever, one that has not come to the session's end
+// included: then the session has to begin anew.
+func (s *session) watch(ctx context.Context) error {
 	for {
-		if err := pause(ctx, watchEvery); err != nil {
+		if err := pause(ctx, min(watchEvery, s.r.cfg.AuditEvery)); err != nil {
 			return err
 		}
-		if !r.following() {
-			continue
-		}
-		folded := r.View().Seq // before the question, since the log goes on growing
-		info, err := r.cfg.Log.Info(ctx)
+		reached := s.reached() // before the question, since the log goes on growing
+		info, err := s.r.cfg.Log.Info(ctx)
 		if err != nil {
-			r.cfg.Logger.Debug().Err(err).Msg("asking the log for its bounds")
+			s.r.cfg.Logger.Debug().Err(err).Msg("asking the log for its bounds")
 			continue
 		}
-		if r.discontinued(info, folded) {
-			poke(r.audit)
+		s.r.learn(info)
+		if info.StreamID != s.info.StreamID || info.Last < reached {
+			return errAudit
 		}
 	}
+}
+
+// reached is the last sequence that the session has folded or has been promised.
+func (s *session) reached() uint64 {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	return max(s.info.Last, s.line.fold.Next()-1)
+}
+
+func (r *Replica) learn(info LogInfo) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.info = info
 }
 
 func (r *Replica) following() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	return r.online
-}
-
-func (r *Replica) discontinued(info LogInfo, folded uint64) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	r.info = info
-	return info.StreamID != r.line.state().StreamID || info.Last < folded
 }

@@ -184,7 +184,9 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 		m.ExpectLast = expect
 		receipt.Seq, err = r.append(ctx, m)
 	}
-	r.answered(e, err, expect != nil)
+	if err != nil {
+		r.unstored(e, errors.Is(err, ErrUnknownOutcome) && expect == nil)
+	}
 	switch {
 	case errors.Is(err, ErrUnknownOutcome):
 		return receipt, err
@@ -193,9 +195,8 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 	case err != nil:
 		return Receipt{}, err
 	}
-	if r.folded(ctx, receipt.Seq) != nil {
-		r.accept(e) // durable; what the fold makes of it is not known yet
-		return receipt, nil
+	if !r.settled(e, r.folded(ctx, receipt.Seq) == nil) {
+		return receipt, nil // durable; what the fold makes of it is not known yet
 	}
 	result, reason := r.Verdict(receipt.Seq)
 	if receipt.Result = result; result == ResultFuture || result == ResultExpired || result == ResultIgnored {
@@ -204,20 +205,33 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 	return receipt, nil
 }
 
-// answered: the log has answered, or will not. What it may have stored stays pending and is
-// offered until the fold decides, but not a conditional write: offered without its
+// unstored: the log refused e, or has not answered. What it may have stored stays pending and
+// is offered until the fold decides, but not a conditional write: offered without its
 // condition it could overwrite what came meanwhile.
-func (r *Replica) answered(e crdt.Entry, err error, conditional bool) {
+func (r *Replica) unstored(e crdt.Entry, offered bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.underway, e.Stamp)
-	switch {
-	case err == nil:
-	case errors.Is(err, ErrUnknownOutcome) && !conditional:
+	if offered {
 		poke(r.offers)
-	default:
-		r.pending.Drop(e)
+		return
 	}
+	r.dropped(e)
+}
+
+// settled ends what began with stamp for an entry that the log has stored. Until here it was
+// not offered, since the fold was about to meet it. If that has not happened in time, readers
+// see the entry, and it is offered: the log may have lost it. The result is folded.
+func (r *Replica) settled(e crdt.Entry, folded bool) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.underway, e.Stamp)
+	if !folded && r.pending.Accept(e) {
+		r.touched.add(e.Key)
+		r.changed.raise()
+		poke(r.offers)
+	}
+	return folded
 }
 
 // append bridges the moment in which the log can be read again but not yet written.
@@ -246,13 +260,12 @@ func (r *Replica) message(c Change, e crdt.Entry) (Outgoing, error) {
 func (r *Replica) drop(e crdt.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.pending.Drop(e)
+	r.dropped(e)
 }
 
-func (r *Replica) accept(e crdt.Entry) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if r.pending.Accept(e) {
-		r.changed.raise()
+// dropped takes e out of the pending layer. The caller holds mu.
+func (r *Replica) dropped(e crdt.Entry) {
+	if r.pending.Drop(e) {
+		r.touched.add(e.Key)
 	}
 }

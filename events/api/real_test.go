@@ -26,7 +26,11 @@ type realReplica struct{ *events.Replica }
 var _ api.Replica = realReplica{}
 
 func (r realReplica) Entries(prefix string) []crdt.Entry {
-	entries, _ := r.Live(prefix)
+	list, _ := r.Live(prefix)
+	entries := make([]crdt.Entry, len(list))
+	for i, e := range list {
+		entries[i] = *e
+	}
 	return entries
 }
 

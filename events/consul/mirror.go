@@ -17,9 +17,12 @@ const (
 	maxOps = 64
 	// maxTxn keeps a transaction's values, grown by a third on the wire, below its size limit.
 	maxTxn = 256 << 10
-	// syncGap bounds the writes that a stream of changes causes, keepalive is how often the
-	// lock is renewed or tried, repair how often everything is compared without a change.
+	// syncGap bounds the writes that a stream of changes causes; syncShare times as long as a
+	// sync took is the least pause, so that a large mirror does not keep the replica busy.
+	// keepalive is how often the lock is renewed or tried, repair how often everything is
+	// compared without a change.
 	syncGap   = time.Second
+	syncShare = 10
 	keepalive = 3 * time.Second
 	repair    = time.Minute
 )
@@ -60,33 +63,37 @@ func (m *Mirror) Run(ctx context.Context, src Source, report func(error)) error 
 	defer m.lock.release(ctx)
 	tick := time.NewTicker(keepalive)
 	defer tick.Stop()
-	gap := time.NewTicker(syncGap)
-	defer gap.Stop()
-	var synced time.Time
 	for {
-		changed := src.Changed()
-		done, err := m.Sync(ctx, src.Mirror())
+		changed, began := src.Changed(), time.Now()
+		done, err := m.sync(ctx, src.Mirror)
 		if ctx.Err() != nil {
 			return nil
 		}
 		report(err)
-		synced = time.Now()
-		for waiting := true; waiting; {
+		synced := time.Now()
+		rest := time.NewTimer(pause(synced.Sub(began), err))
+		for due, rested := false, false; !due || !rested; {
 			select {
 			case <-ctx.Done():
+				rest.Stop()
 				return nil
 			case <-changed:
-				waiting = false
+				due, changed = true, nil
+			case <-rest.C:
+				rested = true
 			case <-tick.C:
-				waiting = m.still(ctx, done, err, synced)
+				due = !m.still(ctx, done, err, synced) || due
 			}
 		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-gap.C:
-		}
 	}
+}
+
+// pause is how long to leave Consul alone after a sync that took so long.
+func pause(took time.Duration, err error) time.Duration {
+	if err != nil { // it says nothing about the size of the mirror
+		return syncGap
+	}
+	return min(max(syncGap, syncShare*took), repair)
 }
 
 // still renews the lock and reports whether there is nothing to do but wait.
@@ -101,6 +108,11 @@ func (m *Mirror) still(ctx context.Context, done bool, err error, synced time.Ti
 // Sync makes the copy equal to desired if this replica holds the lock or can take it; false: it
 // is another's. Only differences are written.
 func (m *Mirror) Sync(ctx context.Context, desired map[string]string) (bool, error) {
+	return m.sync(ctx, func() map[string]string { return desired })
+}
+
+// sync is Sync that asks for what is desired only if it is to be written.
+func (m *Mirror) sync(ctx context.Context, desired func() map[string]string) (bool, error) {
 	held, err := m.lock.acquire(ctx)
 	if err != nil || !held {
 		return false, err
@@ -109,7 +121,7 @@ func (m *Mirror) Sync(ctx context.Context, desired map[string]string) (bool, err
 	if err != nil {
 		return true, fmt.Errorf("mirror: %w", err)
 	}
-	for _, ops := range batches(m.diff(pairs, desired)) {
+	for _, ops := range batches(m.diff(pairs, desired())) {
 		if err := m.write(ctx, ops); err != nil {
 			return true, fmt.Errorf("mirror: %w", err)
 		}

@@ -1,67 +1,46 @@
 package node
 
 import (
+	"errors"
 	"path/filepath"
-	"sync"
 
 	"sluice/crdt"
 	"sluice/events/api"
 	"sluice/proxy"
 )
 
-// certificates opens those of the map for the proxy. What it opened is kept, so that each
-// version is opened once. Safe for concurrent use.
-type certificates struct {
-	// open opens a box; nil: this replica has no cluster key.
-	open func(box string) ([]byte, error)
-
-	mu    sync.Mutex
-	known map[string]proxy.Bundle // by key
-}
-
-// bundles are the certificates among the entries, in their order. One that cannot be used
-// here is there with its problem, so that the version before it serves on.
-func (c *certificates) bundles(entries []crdt.Entry) []proxy.Bundle {
-	c.mu.Lock()
-	before := c.known
-	c.mu.Unlock()
-	var list []proxy.Bundle
-	now := map[string]proxy.Bundle{}
-	for _, e := range entries {
+// certificates opens those of the map for the proxy, each version once. One that cannot be
+// used here is there with its problem, so that the version before it serves on. Without open
+// this replica has no cluster key.
+func certificates(open func(box string) ([]byte, error)) carried[proxy.Bundle] {
+	return carried[proxy.Bundle]{make: func(e *crdt.Entry) (proxy.Bundle, bool) {
 		name, ok := api.CertificateName(e.Key)
 		if !ok {
-			continue
+			return proxy.Bundle{}, false
 		}
-		b, ok := before[e.Key]
-		if version := e.Stamp.String(); !ok || b.Version != version {
-			b = c.bundle(e)
-			b.Name, b.Version = name, version
+		b := proxy.Bundle{Name: name, Version: e.Stamp.String()}
+		pem, err := certificate(e, open)
+		if b.PEM = pem; err != nil {
+			b.PEM, b.Problem = nil, err.Error()
 		}
-		now[e.Key] = b
-		list = append(list, b)
-	}
-	c.mu.Lock()
-	c.known = now
-	c.mu.Unlock()
-	return list
+		return b, true
+	}}
 }
 
-func (c *certificates) bundle(e crdt.Entry) proxy.Bundle {
+// certificate is the bundle in the entry.
+func certificate(e *crdt.Entry, open func(box string) ([]byte, error)) ([]byte, error) {
 	doc, err := api.DecodeCertificate(e.Key, e.Value)
 	if err != nil {
-		return proxy.Bundle{Problem: err.Error()}
+		return nil, err
 	}
-	if c.open == nil {
-		return proxy.Bundle{Problem: "this replica has no cluster key: give it the other replicas' (--cluster-key-file)"}
+	if open == nil {
+		return nil, errors.New("this replica has no cluster key: give it the other replicas' (--cluster-key-file)")
 	}
-	pem, err := c.open(doc.Box)
+	pem, err := open(doc.Box)
 	if err == nil {
 		_, err = proxy.ReadCertificate(pem)
 	}
-	if err != nil {
-		return proxy.Bundle{Problem: err.Error()}
-	}
-	return proxy.Bundle{PEM: pem}
+	return pem, err
 }
 
 var _ api.Certificates = gateway{}

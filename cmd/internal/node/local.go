@@ -100,12 +100,16 @@ func (l layered) Desired() proxy.Desired {
 	if len(l.local) == 0 {
 		return d
 	}
-	below := slices.DeleteFunc(slices.Clone(l.local), func(it proxy.Item) bool {
-		_, above := slices.BinarySearchFunc(d.Items, it.Name, func(o proxy.Item, name string) int { return strings.Compare(o.Name, name) })
-		return above
-	})
-	d.Items = append(d.Items, below...)
-	slices.SortFunc(d.Items, func(a, b proxy.Item) int { return strings.Compare(a.Name, b.Name) })
+	rest := d.Items
+	d.Items = make([]proxy.Item, 0, len(rest)+len(l.local))
+	for _, it := range l.local {
+		i, above := slices.BinarySearchFunc(rest, it.Name, func(o proxy.Item, name string) int { return strings.Compare(o.Name, name) })
+		d.Items = append(d.Items, rest[:i]...)
+		if rest = rest[i:]; !above {
+			d.Items = append(d.Items, it)
+		}
+	}
+	d.Items = append(d.Items, rest...)
 	return d
 }
 

@@ -7,6 +7,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/rs/zerolog"
 
+	"sluice/crdt"
 	"sluice/crdt/service"
 	"sluice/events"
 	"sluice/events/consul"
@@ -34,13 +35,14 @@ func (n *Node) openConsul() (events.Snapshots, error) {
 	if err := n.metrics.Register(syncs); err != nil {
 		return nil, err
 	}
-	n.mirror = &mirror{mirror: store.Mirror(n.cfg.Name), syncs: syncs, log: n.component("consul")}
+	n.mirror = &mirror{fields: carried[map[string]string]{make: mirrored}, mirror: store.Mirror(n.cfg.Name), syncs: syncs, log: n.component("consul")}
 	return store, nil
 }
 
 // mirror keeps the readable copy of the services in Consul.
 type mirror struct {
 	replica *events.Replica
+	fields  carried[map[string]string] // of each service
 	mirror  *consul.Mirror
 	syncs   *prometheus.CounterVec
 	log     zerolog.Logger
@@ -55,14 +57,19 @@ func (m *mirror) Changed() <-chan struct{} { return m.replica.Changed() }
 func (m *mirror) Mirror() map[string]string {
 	out := map[string]string{}
 	entries, _ := m.replica.Live(service.Key(""))
-	for _, e := range entries {
-		s, err := service.Decode(e.Value)
-		if err != nil {
-			continue // the proxy reports it
-		}
-		maps.Copy(out, consul.Fields(s))
+	for _, fields := range m.fields.of(entries) {
+		maps.Copy(out, fields)
 	}
 	return out
+}
+
+// mirrored are the fields of one service. What cannot be read the proxy reports.
+func mirrored(e *crdt.Entry) (map[string]string, bool) {
+	s, err := service.Decode(e.Value)
+	if err != nil {
+		return nil, false
+	}
+	return consul.Fields(s), true
 }
 
 // run waits for a state first: an empty one would empty the mirror.

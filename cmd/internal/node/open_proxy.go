@@ -31,14 +31,15 @@ func (n *Node) openProxy(context.Context) error {
 		return err
 	}
 	n.controller, err = proxy.NewController(proxy.Config{
-		Options:      options,
-		Limits:       n.limits(),
-		Source:       layered{source{n.replica, &certificates{open: options.OpenBox}}, local},
-		Capabilities: n.haproxy.Capabilities(), Process: haproxy.New(haproxy.Config{
+		Options: options,
+		Limits:  n.limits(),
+		Source:  layered{newSource(n.replica, options.OpenBox), local},
+		Process: haproxy.New(haproxy.Config{
 			Binary: n.haproxy, ConfigFile: proxy.ConfigPath(&options), PoolFile: proxy.PoolPath(&options),
 			Socket: proxy.SocketPath(&options), MasterSocket: proxy.MasterSocketPath(&options),
 			Logger: n.component("haproxy"), Access: n.accessLog(),
 		}),
+		Capabilities: n.haproxy.Capabilities(),
 		Certificates: certs.New(certs.Config{
 			Dir: options.CertsDir, SecretsDir: options.SecretsDir, WriteFile: WriteFile, Now: time.Now,
 			FallbackFile: filepath.Join(n.cfg.DataDir, "self-signed.pem"),

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"sync"
 
 	"sluice/crdt"
 	"sluice/crdt/service"
@@ -10,28 +11,41 @@ import (
 	"sluice/proxy"
 )
 
-// source shows the replica's services and certificates to the proxy.
+// source shows the replica's services and certificates to the proxy. Safe for concurrent use.
 type source struct {
-	replica      *events.Replica
-	certificates *certificates
+	replica *events.Replica
+
+	mu           sync.Mutex
+	items        carried[proxy.Item]
+	certificates carried[proxy.Bundle]
 }
 
-var _ proxy.Source = source{}
+var _ proxy.Source = (*source)(nil)
 
-func (s source) Changed() <-chan struct{} { return s.replica.Changed() }
+// newSource opens certificates with open; nil: this replica has no cluster key.
+func newSource(r *events.Replica, open func(box string) ([]byte, error)) *source {
+	return &source{replica: r, items: carried[proxy.Item]{make: item}, certificates: certificates(open)}
+}
 
-func (s source) Desired() proxy.Desired {
+func (s *source) Changed() <-chan struct{} { return s.replica.Changed() }
+
+// Desired costs little more than what has changed since the last call: what has not is the
+// same as it was, versions and values included.
+func (s *source) Desired() proxy.Desired {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	entries, view := s.replica.Live("") // all kinds at one position
-	d := proxy.Desired{
+	return proxy.Desired{
 		Ready: view.Restored, StreamID: view.StreamID, Seq: view.Seq,
-		Items: make([]proxy.Item, 0, len(entries)), Certificates: s.certificates.bundles(entries),
+		Items:        s.items.of(events.Below(entries, service.Key(""))),
+		Certificates: s.certificates.of(events.Below(entries, api.CertificateKey(""))),
 	}
-	for _, e := range entries {
-		if name, ok := service.Name(e.Key); ok {
-			d.Items = append(d.Items, proxy.Item{Name: name, Version: e.Stamp.String(), Value: e.Value})
-		}
-	}
-	return d
+}
+
+// item leaves out what no service can be called.
+func item(e *crdt.Entry) (proxy.Item, bool) {
+	name, ok := service.Name(e.Key)
+	return proxy.Item{Name: name, Version: e.Stamp.String(), Value: e.Value}, ok
 }
 
 // state shows the replica to the API.
@@ -43,7 +57,11 @@ type state struct {
 var _ api.Replica = state{}
 
 func (s state) Entries(prefix string) []crdt.Entry {
-	entries, _ := s.Live(prefix)
+	list, _ := s.Live(prefix)
+	entries := make([]crdt.Entry, len(list))
+	for i, e := range list {
+		entries[i] = *e
+	}
 	return entries
 }
 

@@ -31,10 +31,8 @@ type status struct {
 	beats      *gossip.Heartbeats
 	log        zerolog.Logger
 
-	mu        sync.Mutex
-	count     int
-	countedAt uint64 // digest of the state that count belongs to
-	leaving   bool   // said goodbye: whoever asks from now on is told the same
+	mu      sync.Mutex
+	leaving bool // said goodbye: whoever asks from now on is told the same
 }
 
 // current is this replica's status now.
@@ -46,7 +44,7 @@ func (s *status) current() events.Status {
 	out.Lag = view.LastSeq - view.Seq
 	out.Live = live(view, report)
 	out.Digest, out.ConfigDigest = fmt.Sprintf("%016x", view.Digest), report.ConfigDigest
-	out.Generation, out.Services, out.Pending = report.Generation, s.services(view), view.Pending
+	out.Generation, out.Services, out.Pending = report.Generation, s.replica.Count(service.Key("")), view.Pending
 	out.Ready = view.Restored && report.Ready
 	out.Stale = view.Stale
 	out.Problem = strings.Join(problems(view, report), "; ")
@@ -75,16 +73,6 @@ func (s *status) left() bool {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	return s.leaving
-}
-
-// services counts the live ones, again only when the state has changed.
-func (s *status) services(v events.View) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.countedAt != v.Digest || v.Pending > 0 {
-		s.count, s.countedAt = s.replica.Count(service.Key("")), v.Digest
-	}
-	return s.count
 }
 
 // fullLog is the part of the log's limit from which on an operator is told.
