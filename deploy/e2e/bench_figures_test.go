@@ -5,7 +5,6 @@ import (
 	"io"
 	"slices"
 	"sync"
-	"testing"
 	"text/tabwriter"
 	"time"
 )
@@ -73,14 +72,6 @@ func (s spread) at(q float64) float64 {
 	}
 	sorted := slices.Sorted(slices.Values(s))
 	return float64(sorted[int(q*float64(len(sorted)-1))]) / float64(time.Millisecond)
-}
-
-// report tells the middle and the slow end to the benchmark's own output.
-func (s spread) report(b *testing.B) {
-	b.Helper()
-	b.ReportMetric(s.at(0.5), "p50-ms")
-	b.ReportMetric(s.at(0.99), "p99-ms")
-	b.ReportMetric(float64(len(s)), "changes")
 }
 
 func median(values []float64) float64 {

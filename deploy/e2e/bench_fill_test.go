@@ -16,12 +16,15 @@ import (
 // path. Names have one length, so that none is the beginning of another.
 func routeName(i int) string { return fmt.Sprintf("r%05d", i) }
 
+// ackLimit bounds how long the log may take for one event.
+const ackLimit = 60 * time.Second
+
 // fill puts n plain services into the replica's log, as raw events of an ordinary NATS
 // client, and waits until all are live. It returns how long both took.
 func fill(t testing.TB, r *replica, n, port int) time.Duration {
 	t.Helper()
 	since := time.Now()
-	js, err := jetstream.New(connect(t, r.logURL()), jetstream.WithPublishAsyncMaxPending(256))
+	js, err := jetstream.New(connect(t, r.logURL()), jetstream.WithPublishAsyncMaxPending(256), jetstream.WithPublishAsyncTimeout(ackLimit))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -29,7 +32,7 @@ func fill(t testing.TB, r *replica, n, port int) time.Duration {
 	acks := make([]jetstream.PubAckFuture, n)
 	for i := range acks {
 		subject, data := rawPut(t, routeName(i), strings.ReplaceAll(template, patternName, routeName(i)))
-		if acks[i], err = js.PublishAsync(subject, data); err != nil {
+		if acks[i], err = js.PublishAsync(subject, data, jetstream.WithStallWait(ackLimit)); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -38,7 +41,7 @@ func fill(t testing.TB, r *replica, n, port int) time.Duration {
 		case <-ack.Ok():
 		case err := <-ack.Err():
 			t.Fatalf("publish %s: %v", routeName(i), err)
-		case <-time.After(60 * time.Second):
+		case <-time.After(2 * ackLimit):
 			t.Fatalf("publish %s: no answer", routeName(i))
 		}
 	}

@@ -30,6 +30,8 @@ type reply struct {
 	last bool
 }
 
+func (r reply) String() string { return fmt.Sprintf("status %d from %q", r.status, r.backend) }
+
 // wireTimeout bounds one request.
 const wireTimeout = 10 * time.Second
 
