@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -77,12 +78,30 @@ func haproxies(t testing.TB, p *process) []int {
 // memory is the resident memory of a replica, Sluice itself and HAProxy, in MB.
 func memory(t testing.TB, r *replica) (sluice, haproxy float64) {
 	t.Helper()
+	haproxy = settled(t, haproxies(t, r.process))
 	sluice, err := resident(r.cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if haproxy, err = resident(haproxies(t, r.process)...); err != nil {
-		t.Fatal(err)
-	}
 	return sluice, haproxy
+}
+
+// settled waits until the memory of the processes stays the same for a second: for a
+// moment after a start HAProxy's master has all that the worker has.
+func settled(t testing.TB, pids []int) (now float64) {
+	t.Helper()
+	before, since := 0.0, time.Now()
+	eventually(t, 30*time.Second, "memory has settled", func() (err error) {
+		if now, err = resident(pids...); err != nil {
+			return err
+		}
+		if math.Abs(now-before) > 1 {
+			before, since = now, time.Now()
+		}
+		if time.Since(since) < time.Second {
+			return fmt.Errorf("%.0f MB", now)
+		}
+		return nil
+	})
+	return now
 }

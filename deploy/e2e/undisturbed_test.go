@@ -24,9 +24,10 @@ func startUnderLoad(t testing.TB) *underLoad {
 	u := &underLoad{replica: startReplica(t, "local"), ports: [2]int{startBackend(t, "one"), startBackend(t, "one")}}
 	var paths []string
 	for i := range loadedServices {
-		u.reconfigure(t, loadedName(i), u.ports[0])
+		u.reconfigure(t, loadedName(i), u.ports[0], "wait", "none")
 		paths = append(paths, "/"+loadedName(i))
 	}
+	eventually(t, 30*time.Second, "the services are live", u.fresh)
 	u.loads = u.generation(t)
 	u.traffic = startTraffic(t, loopback(u.http), "one", paths...)
 	return u
