@@ -132,6 +132,7 @@ func (w *changeWorld) once(ctx context.Context, k kind, i int) (time.Duration, e
 		return 0, fmt.Errorf("before the change: %v, error %v", got, err)
 	}
 	endpoint, q := k.change(w, i)
+	q.Set("timeout", changeLimit.String()) // too late is a figure, not an error
 	answered := make(chan error, 1)
 	since := time.Now()
 	go func() { answered <- call(ctx, w.api, w.url("/v1/docker-flow-proxy/"+endpoint+"?"+q.Encode())) }()

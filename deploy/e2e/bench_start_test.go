@@ -18,7 +18,7 @@ func BenchmarkStart(b *testing.B) {
 	r := startReplica(b, "local")
 	took := fill(b, r, routes, startUpstream(b, "one")[0])
 	figures.remark("10000 services, from the first event to the last route live", "%.1f s", took.Seconds())
-	recordMemory(b, r, routes, 0)
+	recordMemory(b, r, "10000 services", 0)
 	for b.Loop() {
 		var starts spread
 		for _, how := range []os.Signal{syscall.SIGINT, syscall.SIGINT, syscall.SIGKILL} {
@@ -34,7 +34,7 @@ func BenchmarkStart(b *testing.B) {
 		})
 	}
 	eventually(b, 30*time.Second, "fresh", r.fresh)
-	recordMemory(b, r, routes, 0)
+	recordMemory(b, r, "10000 services after a restart", 0)
 }
 
 // BenchmarkMemory: Sluice and HAProxy together, with 1,000 services.
@@ -43,17 +43,17 @@ func BenchmarkMemory(b *testing.B) {
 	for b.Loop() {
 		r := startReplica(b, "local")
 		fill(b, r, routes, startUpstream(b, "one")[0])
-		recordMemory(b, r, routes, 100)
+		recordMemory(b, r, "1000 services", 100)
 	}
 }
 
 // recordMemory adds the memory to the table; a limit of 0 is none.
-func recordMemory(b *testing.B, r *replica, routes int, limit float64) {
+func recordMemory(b *testing.B, r *replica, what string, limit float64) {
 	b.Helper()
 	sluice, haproxy := memory(b, r)
 	b.ReportMetric(sluice+haproxy, "MB")
 	f := figure{
-		name:  fmt.Sprintf("memory (RSS), %d services", routes),
+		name:  "memory (RSS), " + what,
 		value: fmt.Sprintf("%.0f MB: Sluice %.0f, HAProxy %.0f", sluice+haproxy, sluice, haproxy),
 	}
 	if limit > 0 {

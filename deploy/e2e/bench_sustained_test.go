@@ -122,6 +122,7 @@ func sustained(b *testing.B, r *replica, ports []int, prefix, wait string) float
 	done, err := inTurns(writeCount, writeTime, func(w, _ int) error {
 		q := written(prefix, w, turns[w]).query(ports)
 		q.Set("wait", wait)
+		q.Set("timeout", changeLimit.String()) // too late is a figure, not an error
 		turns[w]++
 		return call(b.Context(), client, r.url("/v1/docker-flow-proxy/reconfigure?"+q.Encode()))
 	})

@@ -1,9 +1,9 @@
 package e2e_test
 
 import (
+	"fmt"
 	"net/http"
 	"net/http/httptest"
-	"strconv"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -12,25 +12,16 @@ import (
 
 // TestTrafficCountsWhatFails: the load generator sees what a proxy can do wrong, and only that.
 func TestTrafficCountsWhatFails(t *testing.T) {
-	cut := func(w http.ResponseWriter) {
-		conn, _, err := w.(http.Hijacker).Hijack()
-		if err != nil {
-			t.Error(err)
-			return
-		}
-		conn.Close()
-	}
 	for _, c := range []struct {
 		name  string
-		fault func(w http.ResponseWriter, r *http.Request)
+		fault http.HandlerFunc
 		fails bool
 	}{
-		{"a connection closed without an answer", func(w http.ResponseWriter, _ *http.Request) { cut(w) }, true},
+		{"a connection closed without an answer", func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) }, true},
 		{"a status that is not 200", func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusBadGateway) }, true},
-		{"the answer of another backend", func(w http.ResponseWriter, r *http.Request) { echoing(t, "two").ServeHTTP(w, r) }, true},
+		{"the answer of another backend", echoing(t, "two").ServeHTTP, true},
 		{"the answer to another request", func(w http.ResponseWriter, r *http.Request) {
-			r.RequestURI = "/other"
-			r.Body = http.NoBody
+			r.RequestURI, r.Body = "/other", http.NoBody
 			echoing(t, "one").ServeHTTP(w, r)
 		}, true},
 		{"a connection whose end is announced", func(w http.ResponseWriter, r *http.Request) {
@@ -39,21 +30,11 @@ func TestTrafficCountsWhatFails(t *testing.T) {
 		}, false},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			var n, faults atomic.Int64
-			good := echoing(t, "one")
-			server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
-				if n.Add(1)%10 == 0 {
-					faults.Add(1)
-					c.fault(w, r)
-					return
-				}
-				good.ServeHTTP(w, r)
-			}))
-			t.Cleanup(server.Close)
-			tr := startTraffic(t, strings.TrimPrefix(server.URL, "http://"), "one", "/a", "/b")
+			addr, faults := startFaulty(t, c.fault)
+			tr := startTraffic(t, addr, "one", "/a", "/b")
 			eventually(t, 10*time.Second, "200 requests", func() error {
-				if tr.sent.Load() < 200 {
-					return strconv.ErrRange
+				if sent := tr.sent.Load(); sent < 200 {
+					return fmt.Errorf("only %d", sent)
 				}
 				return nil
 			})
@@ -67,4 +48,22 @@ func TestTrafficCountsWhatFails(t *testing.T) {
 			}
 		})
 	}
+}
+
+// startFaulty echoes, but commits the fault with every tenth request.
+func startFaulty(t *testing.T, fault http.HandlerFunc) (addr string, faults *atomic.Int64) {
+	t.Helper()
+	var n atomic.Int64
+	faults = new(atomic.Int64)
+	good := echoing(t, "one")
+	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if n.Add(1)%10 == 0 {
+			faults.Add(1)
+			fault(w, r)
+			return
+		}
+		good.ServeHTTP(w, r)
+	}))
+	t.Cleanup(server.Close)
+	return strings.TrimPrefix(server.URL, "http://"), faults
 }

@@ -53,20 +53,28 @@ func (u *underLoad) changeAtRuntime(t testing.TB, i int) {
 	var err error
 	switch i % 4 {
 	case 0:
-		u.reconfigure(t, name, u.ports[0])
+		u.change(t, name, u.ports[0])
 		err = u.routed("/"+name, backend)
 	case 1:
-		u.reconfigure(t, name, u.ports[1], "servicePath", "/changed-"+name)
+		u.change(t, name, u.ports[1], "servicePath", "/changed-"+name)
 		err = u.routed("/changed-"+name, backend)
 	case 2:
-		u.remove(t, name)
+		mustStatus(t, u.dfp("remove", url.Values{"serviceName": {name}, "timeout": {patience}}), http.StatusOK)
 		err = expectStatus(u.request("/changed-"+name), http.StatusServiceUnavailable)
 	case 3:
-		u.reconfigure(t, loadedName(round%loadedServices), u.ports[1-round/loadedServices%2])
+		u.change(t, loadedName(round%loadedServices), u.ports[1-round/loadedServices%2])
 	}
 	if err != nil {
 		t.Errorf("change %d is not live: %v", i, err)
 	}
+}
+
+// patience is how long a change may take: what counts here is that nobody notices it.
+const patience = "1m"
+
+func (u *underLoad) change(t testing.TB, name string, port int, more ...string) {
+	t.Helper()
+	u.reconfigure(t, name, port, append(more, "timeout", patience)...)
 }
 
 // load makes HAProxy load its configuration, mostly because it is asked to, now and then
@@ -78,7 +86,7 @@ func (u *underLoad) load(t testing.TB, i int) {
 		return
 	}
 	name := fmt.Sprintf("with-header-%d", i)
-	u.reconfigure(t, name, u.ports[0], "addReqHeader", fmt.Sprintf("X-Load %d", i))
+	u.change(t, name, u.ports[0], "addReqHeader", fmt.Sprintf("X-Load %d", i))
 	if err := u.routed("/"+name, "one"); err != nil {
 		t.Error(err)
 	}
