@@ -15,7 +15,7 @@ const (
 	hammerConns    = 16
 	hammerWarmUp   = 1_000
 	hammerRequests = 20_000
-	hammerRounds   = 7
+	hammerRounds   = 11
 )
 
 // hammered is a proxy whose cost is measured.
