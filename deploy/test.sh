@@ -6,7 +6,7 @@
 #   deploy/test.sh lint      gofmt, go vet, staticcheck
 #   deploy/test.sh unit      tests of all packages with the race detector
 #   deploy/test.sh e2e       real processes: sluice, HAProxy, NATS, Consul
-#   deploy/test.sh bench     change to first routed request, p50 and p99
+#   deploy/test.sh bench     figures next to their targets, as a table at the end
 #   deploy/test.sh vuln      known vulnerabilities in what is linked (needs the network)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
@@ -60,13 +60,15 @@ unit() {
 
 e2e() { step "end-to-end tests" go test -count=1 -timeout 15m -v ./deploy/e2e; }
 
-bench() { step "benchmarks" go test -run '^$' -bench . -benchtime 1x -timeout 15m ./deploy/e2e; }
+bench() { step "benchmarks" go test -run '^$' -bench . -benchtime 1x -timeout 60m ./deploy/e2e; }
 
 prepare() {
 	need_go
 	need_packages haproxy=haproxy curl=curl gcc=gcc cc=libc6-dev ps=procps ss=iproute2
 	build_consul
 }
+
+prepare_bench() { need_go && need_packages haproxy=haproxy; }
 
 target=${1:-all}
 since=$SECONDS
@@ -75,7 +77,7 @@ all) prepare && lint && unit && e2e ;;
 lint) need_go && lint ;;
 unit) prepare && unit ;;
 e2e) prepare && e2e ;;
-bench) prepare && bench ;;
+bench) prepare_bench && bench ;;
 vuln) need_go && step "govulncheck" tool govulncheck ./... ;;
 *) die "no target \"$target\"" "Give one of: all lint unit e2e bench vuln" ;;
 esac

@@ -171,7 +171,6 @@ func (s *shape) shared(t *text) {
 	t.line("stats socket", quote(SocketPath(o)), "mode 600 level admin expose-fd listeners")
 	t.line("stats timeout 1h")
 	t.line("stats maxconn 50")
-	t.line("close-spread-time 2s")
 	t.line("hard-stop-after", strconv.Itoa(s.tunnel+60)+"s")
 	if o.User != "" {
 		t.line("user", quote(o.User))

@@ -25,7 +25,8 @@ func (s *shape) frontend(t *text, made map[lookup]bool) {
 	}
 	o.AccessLog.http(t)
 	t.line("option forwardfor")
-	// A reload must not close a connection that a request is already under way on.
+	// A reload must not close a connection that a request is already under way on. For the
+	// same reason there is no close-spread-time, which closes idle connections nevertheless.
 	t.line("option idle-close-on-response")
 	for _, item := range o.CaptureRequestHeader {
 		name, length, _ := strings.Cut(item, ":")

@@ -36,5 +36,7 @@ func buildAndRun(m *testing.M) int {
 		return 1
 	}
 	fmt.Printf("built sluice in %v\n", time.Since(since).Round(time.Second))
-	return m.Run()
+	code := m.Run()
+	figures.print(os.Stdout)
+	return code
 }
