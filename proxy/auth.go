@@ -133,7 +133,7 @@ func ask(t *text, list *userList) {
 
 func (l *userList) section() string {
 	if l.id == globalUsers {
-		return "defaultUsers"
+		return "default:Users" // no service can be called so that its list has this name
 	}
 	return l.id + "Users"
 }

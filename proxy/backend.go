@@ -3,6 +3,7 @@ package proxy
 import (
 	"fmt"
 	"net/netip"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -25,9 +26,9 @@ func (p *part) backend(e *entry) section {
 	headers(t, s)
 	timeouts(t, d)
 	if s.CompressionAlgo != "" {
-		t.line("compression algo", quote(s.CompressionAlgo))
-		if s.CompressionType != "" {
-			t.line("compression type", quoteAll(strings.Fields(s.CompressionType)))
+		t.line("compression algo", quoteAll(strings.Fields(s.CompressionAlgo)))
+		for types := range slices.Chunk(strings.Fields(s.CompressionType), linePatterns) {
+			t.line("compression type", quoteAll(types))
 		}
 	}
 	rewrites(t, d.ReqPathSearchReplace)
@@ -116,11 +117,16 @@ func guards(t *text, e *entry) {
 	if d.VerifyClientSSL {
 		t.line("http-request deny unless { ssl_c_used 1 } { ssl_c_verify 0 }")
 	}
-	if len(d.AllowedMethods) > 0 {
+	if n := len(d.AllowedMethods); n > 0 && n <= linePatterns {
 		t.line("http-request deny unless { method --", quoteAll(d.AllowedMethods), "}")
+	} else if n > 0 {
+		for methods := range slices.Chunk(d.AllowedMethods, linePatterns) {
+			t.line("acl methods.allowed method --", quoteAll(methods))
+		}
+		t.line("http-request deny unless methods.allowed")
 	}
-	if len(d.DeniedMethods) > 0 {
-		t.line("http-request deny if { method --", quoteAll(d.DeniedMethods), "}")
+	for methods := range slices.Chunk(d.DeniedMethods, linePatterns) {
+		t.line("http-request deny if { method --", quoteAll(methods), "}")
 	}
 	if d.DenyHTTP && !e.tls {
 		t.line("http-request deny unless { ssl_fc }")

@@ -62,11 +62,22 @@ func judged(s *service.Service) bool {
 	}
 	for i := range s.Destinations {
 		d := &s.Destinations[i]
-		if d.PathType != "" || len(d.ReqPathSearchReplace) > 0 || d.ReqMode == service.SNI || d.BalanceGroup != "" {
+		if d.PathType != "" || len(d.ReqPathSearchReplace) > 0 || d.ReqMode == service.SNI || d.BalanceGroup != "" || crowded(d) {
 			return true
 		}
 	}
 	return false
+}
+
+// crowded reports whether the rule for d might have more words than HAProxy reads of a line:
+// each header takes seven, and up to inlinePatterns of every list stand beside them.
+func crowded(d *service.Destination) bool {
+	const room = 20
+	words := 7 * len(d.ServiceHeader)
+	for _, list := range [][]string{d.ServicePath, d.ServicePathExclude, d.ServiceDomain, d.UserAgent} {
+		words += min(len(list), inlinePatterns)
+	}
+	return len(d.ServiceHeader) > 0 && words > room
 }
 
 // blame names the first parameter, in the order of Docker Flow Proxy's documentation, that
@@ -125,11 +136,16 @@ func destinationTexts(d *service.Destination) []worded {
 	for _, r := range d.ReqPathSearchReplace {
 		rewrites.values = append(rewrites.values, r.Search)
 	}
+	matches := worded{param: "serviceHeader" + suffix}
+	for _, h := range d.ServiceHeader {
+		matches.values = append(matches.values, headerFetch(h.Name), h.Value)
+	}
 	return []worded{
 		rewrites,
 		{"servicePath" + suffix, d.ServicePath},
 		{"servicePathExclude" + suffix, d.ServicePathExclude},
 		{"serviceDomain" + suffix, d.ServiceDomain},
 		{"balanceGroup" + suffix, []string{d.BalanceGroup}},
+		matches,
 	}
 }

@@ -47,7 +47,7 @@ func refusal(s *service.Service, param, format string, args ...any) *Refusal {
 
 func namesFit(s *service.Service) *Refusal {
 	optional := func(p *regexp.Regexp, v string) bool {
-		return v == "" || p.MatchString(v) && !strings.Contains(v, "..")
+		return v == "" || p.MatchString(v) && v != "." && v != ".."
 	}
 	switch {
 	case !namePattern.MatchString(s.Name):
@@ -64,9 +64,12 @@ func namesFit(s *service.Service) *Refusal {
 		return refusal(s, "compressionAlgo", "holds a control character")
 	}
 	for line := range strings.Lines(s.BackendExtra) {
-		line = strings.TrimRight(line, "\r\n")
-		word, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if unprintable(line) || sectionStart.MatchString(word) {
+		line = strings.TrimSpace(line)
+		word := line
+		if end := strings.IndexAny(line, " \t"); end >= 0 {
+			word = line[:end]
+		}
+		if unprintable(line) || sectionStart.MatchString(word) || strings.ContainsAny(word, `"'\`) {
 			return refusal(s, "backendExtra", "a line holds a control character or starts a section (%.40q)", word)
 		}
 	}
@@ -125,27 +128,36 @@ func destinationFits(s *service.Service, d *service.Destination) *Refusal {
 	case !balancePattern.MatchString(d.BalanceGroup):
 		return refusal(s, "balanceGroup", "%.60q is not a balance algorithm", d.BalanceGroup)
 	}
-	for _, host := range append(slices.Clone(d.ServiceDomain), d.RedirectFromDomain...) {
-		if host == "" || !domainPattern.MatchString(host) {
+	for _, host := range d.ServiceDomain {
+		if !domainPattern.MatchString(host) && !(expressions(s.ServiceDomainAlgo) && patternFits(host)) || host == "" {
 			return refusal(s, "serviceDomain", "%.60q is not a host name", host)
+		}
+	}
+	for _, host := range d.RedirectFromDomain {
+		if host == "" || !domainPattern.MatchString(host) {
+			return refusal(s, "redirectFromDomain", "%.60q is not a host name", host)
 		}
 	}
 	return wordsFit(s, d)
 }
 
 func wordsFit(s *service.Service, d *service.Destination) *Refusal {
+	t := target{svc: s, dst: d}
+	if t.mapped() && slices.ContainsFunc(d.ServicePath, func(path string) bool { return strings.ContainsAny(path, " \t") }) {
+		return refusal(s, "servicePath", "a blank would split the line of a map")
+	}
 	for param, list := range map[string][]string{
 		"servicePath": d.ServicePath, "servicePathExclude": d.ServicePathExclude, "userAgent": d.UserAgent,
 		"allowedMethods": d.AllowedMethods, "deniedMethods": d.DeniedMethods,
 	} {
 		for _, word := range list {
-			if word == "" || unprintable(word) {
-				return refusal(s, param, "%.60q is empty or holds a control character", word)
+			if !patternFits(word) {
+				return refusal(s, param, "%.60q is empty, is } or holds a control character", word)
 			}
 		}
 	}
 	for _, h := range d.ServiceHeader {
-		if !headerName.MatchString(h.Name) || unprintable(h.Value) {
+		if !headerName.MatchString(h.Name) || !patternFits(h.Value) {
 			return refusal(s, "serviceHeader", "%.60q is not a header", h.Name)
 		}
 	}
@@ -156,5 +168,9 @@ func wordsFit(s *service.Service, d *service.Destination) *Refusal {
 	}
 	return nil
 }
+
+// patternFits reports whether word can be a pattern of a criterion. Quotes do not help a
+// lone brace: HAProxy looks for it in the words that it has unquoted already.
+func patternFits(word string) bool { return word != "" && word != "}" && !unprintable(word) }
 
 func portFits(port int) bool { return port >= 0 && port <= 65535 }

@@ -145,22 +145,49 @@ func (e *entry) specials() []special {
 			continue
 		}
 		rule := special{class: c, srcPort: e.srcPort, place: e.place, backend: e.backend}
-		rule.groups = append(rule.groups, []condition{{e.pathCriterion(), byClass[c]}})
+		rule.groups = append(rule.groups, alternatives(e.pathCriterion(), byClass[c]))
 		if hosts := e.hostConditions(); len(hosts) > 0 {
 			rule.groups = append(rule.groups, hosts)
 		}
 		for _, h := range e.dst.ServiceHeader {
-			rule.groups = append(rule.groups, []condition{{"req.fhdr(" + h.Name + ") -m str", []string{h.Value}}})
+			rule.groups = append(rule.groups, []condition{{headerFetch(h.Name) + " -m str", []string{h.Value}}})
 		}
 		if len(e.dst.UserAgent) > 0 {
-			rule.groups = append(rule.groups, []condition{{"hdr_sub(User-Agent) -i", e.dst.UserAgent}})
+			rule.groups = append(rule.groups, alternatives("hdr_sub(User-Agent) -i", e.dst.UserAgent))
 		}
 		if len(e.dst.ServicePathExclude) > 0 {
-			rule.not = []condition{{e.pathCriterion(), e.dst.ServicePathExclude}}
+			rule.not = alternatives(e.pathCriterion(), e.dst.ServicePathExclude)
 		}
 		list = append(list, rule)
 	}
 	return list
+}
+
+// HAProxy reads at most 64 words of a line: longer lists of patterns are cut into several
+// conditions, each with a line of its own.
+const (
+	inlinePatterns = 5  // as many as stand in the line of the rule itself
+	linePatterns   = 40 // as many as stand in one line
+)
+
+// alternatives are the conditions of which one must hold for any of the patterns to match.
+func alternatives(criterion string, patterns []string) []condition {
+	if len(patterns) <= inlinePatterns {
+		return []condition{{criterion, patterns}}
+	}
+	var list []condition
+	for part := range slices.Chunk(patterns, min(linePatterns, (len(patterns)+1)/2)) {
+		list = append(list, condition{criterion, part})
+	}
+	return list
+}
+
+// headerFetch is the first word of a criterion; outside quotes, # would begin a comment.
+func headerFetch(name string) string {
+	if strings.Contains(name, "#") {
+		return singleQuoted("req.fhdr(" + name + ")")
+	}
+	return "req.fhdr(" + name + ")"
 }
 
 func (e *entry) pathCriterion() string {
@@ -173,10 +200,12 @@ func (e *entry) pathCriterion() string {
 func (e *entry) hostConditions() []condition {
 	var whole, endings []string
 	for _, host := range e.dst.ServiceDomain {
-		host = strings.ToLower(host)
 		if ending, wild := strings.CutPrefix(host, "*"); wild {
-			endings = append(endings, ending)
+			endings = append(endings, strings.ToLower(ending))
 		} else {
+			if !expressions(e.svc.ServiceDomainAlgo) {
+				host = strings.ToLower(host)
+			}
 			whole = append(whole, host)
 		}
 	}
@@ -186,15 +215,21 @@ func (e *entry) hostConditions() []condition {
 		if algo := e.svc.ServiceDomainAlgo; !wholeDomain(algo) {
 			criterion = ignoringCase(algo)
 		}
-		list = append(list, condition{criterion, whole})
+		list = append(list, alternatives(criterion, whole)...)
 	}
 	if slices.Contains(endings, "") {
 		return nil // "*" is every host
 	}
 	if len(endings) > 0 {
-		list = append(list, condition{"var(txn.host) -m end", endings})
+		list = append(list, alternatives("var(txn.host) -m end", endings)...)
 	}
 	return list
+}
+
+// expressions reports whether a domain criterion compares with regular expressions, whose
+// letters must keep their case.
+func expressions(algo string) bool {
+	return strings.Contains(algo, "_reg") || strings.Contains(algo, "-m reg")
 }
 
 func ignoringCase(criterion string) string {

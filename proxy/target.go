@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 
 	"sluice/crdt/service"
 )
@@ -25,6 +26,9 @@ type place struct {
 func (p place) compare(o place) int {
 	return cmp.Or(cmp.Compare(p.acl, o.acl), cmp.Compare(p.service, o.service), cmp.Compare(p.index, o.index))
 }
+
+// tlsPrefix begins the names of backends for requests that entered over TLS.
+const tlsPrefix = "https-"
 
 // target is one destination of one service in its place in the total order.
 type target struct {
@@ -60,9 +64,9 @@ func targets(services []*service.Service) []target {
 }
 
 // sectionName is what the parts of a service are called after; first: it has the lowest
-// name of those with its aclName.
+// name of those with its aclName. What reads like the TLS part of another service gives way.
 func sectionName(s *service.Service, first bool) string {
-	if first {
+	if first && !strings.HasPrefix(s.Section(), tlsPrefix) {
 		return s.Section()
 	}
 	return s.Section() + ":" + s.Name
@@ -101,7 +105,7 @@ func (t *target) entries() []entry {
 		list = append(list, entry{target: t, backend: t.name(), port: d.Port, srcPort: src})
 	}
 	if d.HTTPSPort > 0 {
-		name := fmt.Sprintf("https-%s-be%d_%d", t.section, d.HTTPSPort, d.Index)
+		name := fmt.Sprintf("%s%s-be%d_%d", tlsPrefix, t.section, d.HTTPSPort, d.Index)
 		list = append(list, entry{target: t, backend: name, port: d.HTTPSPort, srcPort: tlsSrc, tls: true})
 	}
 	return list

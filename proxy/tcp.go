@@ -170,7 +170,9 @@ func (s *shape) tcpFrontend(t *text, p *tcpPort) {
 // to names. all is true for a destination that takes every connection.
 func greetingRules(t *target, names map[string]string) (rules []string, all bool) {
 	use := func(criterion string, patterns []string) {
-		rules = append(rules, "use_backend "+t.name()+" if { "+criterion+" -- "+quoteAll(patterns)+" }")
+		for part := range slices.Chunk(patterns, linePatterns) {
+			rules = append(rules, "use_backend "+t.name()+" if { "+criterion+" -- "+quoteAll(part)+" }")
+		}
 	}
 	if t.dst.ReqMode == service.SNI && len(t.dst.ServicePath) > 0 {
 		criterion := t.dst.PathType
@@ -183,14 +185,22 @@ func greetingRules(t *target, names map[string]string) (rules []string, all bool
 	if len(t.dst.ServiceDomain) == 0 {
 		return nil, true
 	}
+	algo := t.svc.ServiceDomainAlgo
+	if expressions(algo) && strings.Contains(algo, "hdr") {
+		algo = "req.ssl_sni -m reg"
+	}
 	var odd, endings []string
 	for _, host := range t.dst.ServiceDomain {
-		host = strings.ToLower(host)
 		ending, wild := strings.CutPrefix(host, "*")
+		if wild || !expressions(algo) {
+			host, ending = strings.ToLower(host), strings.ToLower(ending)
+		}
 		switch {
+		case wild && ending == "":
+			all = true // "*" is every host
 		case wild:
 			endings = append(endings, ending)
-		case wholeName(t.svc.ServiceDomainAlgo):
+		case wholeName(algo):
 			if _, taken := names[host]; !taken {
 				names[host] = t.name()
 			}
@@ -199,12 +209,12 @@ func greetingRules(t *target, names map[string]string) (rules []string, all bool
 		}
 	}
 	if len(odd) > 0 {
-		use(ignoringCase(t.svc.ServiceDomainAlgo), odd)
+		use(ignoringCase(algo), odd)
 	}
 	if len(endings) > 0 {
 		use("var(sess.sni) -m end", endings)
 	}
-	return rules, false
+	return rules, all
 }
 
 // wholeName reports whether a domain criterion compares the whole name; criteria on the

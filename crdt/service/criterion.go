@@ -120,6 +120,15 @@ func domainAlgoRule(text string) fault {
 	return fault{}
 }
 
+// CheckDomainAlgo returns Errors naming serviceDomainAlgo unless text can be one, or is empty.
+func CheckDomainAlgo(text string) error {
+	var p problems
+	if text != "" {
+		p.text("serviceDomainAlgo", text, domainAlgoRule)
+	}
+	return p.err()
+}
+
 // pathMethod is how d's paths are compared.
 func (d *Destination) pathMethod() criterion {
 	c, ok := parseCriterion(d.PathType)

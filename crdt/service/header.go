@@ -145,12 +145,20 @@ func tokenRule(text string) fault {
 	return fault{}
 }
 
+// matchNameRule leaves out of the tokens what quotes within an expression of HAProxy.
+func matchNameRule(text string) fault {
+	if tokenRule(text) != (fault{}) || strings.ContainsAny(text, "'`") {
+		return fault{"is not a header name", "use letters, digits and '-', and a colon before the value"}
+	}
+	return fault{}
+}
+
 // matchList judges serviceHeader.
 func (v *validator) matchList(param string, all []Match) {
 	v.length(param, len(all))
 	for _, m := range all {
-		v.text(param, m.Name, tokenRule)
-		v.text(param, m.Value, nil)
+		v.text(param, m.Name, matchNameRule)
+		v.text(param, m.Value, patternRule)
 		if m.Value == "" {
 			v.add(param, m.Name, fault{"has a header without value", "write Name:value"})
 		}

@@ -16,9 +16,39 @@ func (r *reader) destinations() []Destination {
 		all = append(all, r.destination(fields, i))
 	}
 	if len(all) == 0 {
-		all = []Destination{r.destination(fields, 0)}
+		return []Destination{r.destination(fields, 0)}
+	}
+	for _, f := range fields {
+		if r.shadowed(f.Name, len(all)) {
+			r.unused(f)
+		}
 	}
 	return all
+}
+
+// shadowed reports whether every index has its own value in the place of the plain one.
+func (r *reader) shadowed(name string, indexes int) bool {
+	for i := 1; i <= indexes; i++ {
+		if r.values.Get(name+suffixOf(i)) == "" {
+			return false
+		}
+	}
+	return true
+}
+
+// unused judges a plain value that no index takes: it has no effect, but whoever gave it
+// meant something.
+func (r *reader) unused(f field) {
+	var d Destination
+	known := len(r.problems.list)
+	r.assign(f.dest(&d), f.Name, r.values.Get(f.Name))
+	if len(r.problems.list) > known {
+		return
+	}
+	d.normalise("", true)
+	v := validator{problems: r.problems}
+	v.check(f, f.Name, f.dest(&d))
+	r.problems = v.problems
 }
 
 // indexed reports whether index i has one of the parameters that make a destination.

@@ -25,6 +25,16 @@ func elements(parts []string) []string {
 	return kept
 }
 
+// elements of a list that was given: there has to be one, since a list of separators only
+// would silently lift the restriction that somebody asked for.
+func (r *reader) elements(param, text string, parts []string) []string {
+	kept := elements(parts)
+	if len(kept) == 0 && len(parts) > 0 {
+		r.add(param, text, fault{"has no element", "give one, or leave the parameter out"})
+	}
+	return kept
+}
+
 // whole joins again what was split within %[…]: converters follow a comma there.
 func whole(parts []string, separator string) []string {
 	var all []string

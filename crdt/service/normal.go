@@ -50,7 +50,7 @@ func (s *Service) normaliseDestinations() {
 		d.normalise(s.Name, s.domainMethod() == "reg")
 		domains = domains || len(d.ServiceDomain) > 0
 	}
-	if !domains {
+	if !domains && s.ServiceDomainAlgo != "" && domainAlgoRule(s.ServiceDomainAlgo) == (fault{}) {
 		s.ServiceDomainAlgo = "" // it has nothing to compare
 	}
 }

@@ -133,11 +133,11 @@ func (r *reader) assign(target any, param, text string) {
 		n := r.number(param, text)
 		*t = &n
 	case *[]string:
-		*t = elements(r.split(param, text))
+		*t = r.elements(param, text, r.split(param, text))
 	case *[]Header:
-		*t = headers(elements(whole(r.split(param, text), r.defaults.Separator)))
+		*t = headers(r.elements(param, text, whole(r.split(param, text), r.defaults.Separator)))
 	case *[]Match:
-		*t = r.matches(param, elements(r.split(param, text)))
+		*t = r.matches(param, r.elements(param, text, r.split(param, text)))
 	case *[]Rewrite:
 		*t = r.rewrites(param, text)
 	}

@@ -79,7 +79,7 @@ func parameterCases() []struct {
 			d.ServiceDomain, s.ServiceDomainAlgo = []string{"a.com"}, "hdr_dom(host)"
 		}},
 		{"sessionType=sticky-server", func(s *s, _ *d) { s.SessionType = "sticky-server" }},
-		{"templateFePath=a.tmpl; templateBePath=dir/b.tmpl", func(s *s, _ *d) { s.TemplateFePath, s.TemplateBePath = "a.tmpl", "dir/b.tmpl" }},
+		{"templateFePath=a.tmpl; templateBePath=b.tmpl", func(s *s, _ *d) { s.TemplateFePath, s.TemplateBePath = "a.tmpl", "b.tmpl" }},
 		{"users=a:p:w, b\nc:x", func(s *s, _ *d) {
 			s.Users = []service.User{{Name: "a"}, {Name: "b"}, {Name: "c"}}
 			s.Clear.Passwords = map[string]string{"a": "p:w", "c": "x"}

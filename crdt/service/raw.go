@@ -23,14 +23,15 @@ func (v *validator) extra(text string) {
 	}
 }
 
-// rawRule refuses lines that would end the backend and begin something else.
+// rawRule refuses lines that would end the backend and begin something else. HAProxy looks
+// at the first word without its quotes and escapes, which no directive needs.
 func rawRule(line string) fault {
 	words := strings.Fields(line)
 	if len(words) == 0 {
 		return fault{}
 	}
-	first := strings.Trim(words[0], `"'\`)
-	if slices.Contains(sections(), first) || strings.HasPrefix(first, ".") || strings.HasSuffix(line, `\`) {
+	first := words[0]
+	if slices.Contains(sections(), first) || strings.HasPrefix(first, ".") || strings.ContainsAny(first, `"'\`) || strings.HasSuffix(line, `\`) {
 		return fault{"leaves the backend", "write directives of a backend only, each on its own line"}
 	}
 	return fault{}

@@ -13,7 +13,7 @@ import (
 var (
 	labelPattern    = regexp.MustCompile(`^[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?$`)
 	fragmentPattern = regexp.MustCompile(`^[a-z0-9_.-]{1,253}$`)
-	templatePattern = regexp.MustCompile(`^(?:[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}/)?[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$`)
+	templatePattern = regexp.MustCompile(`^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,127}$`)
 	secretPattern   = regexp.MustCompile(`^[A-Za-z0-9_-]{1,64}$`)
 	cryptPattern    = regexp.MustCompile(`^[A-Za-z0-9./$=,+_-]{13,512}$`)
 	hexPattern      = regexp.MustCompile(`^[0-9a-f]{16,128}$`)
@@ -61,11 +61,29 @@ func hostRule(text string) fault {
 	return fault{}
 }
 
-// domainRule judges one element of serviceDomain, given how domains are compared.
+// patternRule refuses the one word that no quoting makes a pattern: HAProxy compares words
+// after it has removed the quotes, and this one ends the criterion that it stands in.
+func patternRule(text string) fault {
+	if text == "}" {
+		return fault{"is the word that ends a condition of HAProxy", `leave it out, or write \} in a regular expression`}
+	}
+	return fault{}
+}
+
+// domainRule judges one element of serviceDomain, given how domains are compared. A
+// wildcard is one whatever compares the others.
 func domainRule(method string) rule {
 	switch method {
 	case "reg":
-		return regexRule
+		return func(text string) fault {
+			switch {
+			case strings.HasPrefix(text, "*"):
+				return exactDomainRule(text)
+			case patternRule(text) != fault{}:
+				return patternRule(text)
+			}
+			return regexRule(text)
+		}
 	case "str":
 		return exactDomainRule
 	}
@@ -90,6 +108,16 @@ func exactDomainRule(text string) fault {
 
 // pathRule judges one path, given how paths are compared.
 func pathRule(c criterion) rule {
+	compared := comparedPathRule(c)
+	return func(text string) fault {
+		if f := patternRule(text); f != (fault{}) {
+			return f
+		}
+		return compared(text)
+	}
+}
+
+func comparedPathRule(c criterion) rule {
 	switch {
 	case c.method == "reg":
 		return regexRule
@@ -120,11 +148,10 @@ func unbrokenRule(text string) fault {
 	return fault{}
 }
 
-// templateRule admits a file name, below at most one directory; names cannot start with
-// a dot, so there is no way up.
+// templateRule admits a file name; names cannot start with a dot, so there is no way up.
 func templateRule(text string) fault {
 	if !templatePattern.MatchString(text) {
-		return fault{"is not the name of a template", "use a file name, or directory/file, below the templates directory"}
+		return fault{"is not the name of a template", "use the name of a file in the templates directory"}
 	}
 	return fault{}
 }

@@ -25,7 +25,7 @@ func routeFields() []field {
 		f("serviceHeader", Matches, "headers that a request must have: Name:value",
 			func(d *Destination) any { return &d.ServiceHeader }),
 		f("userAgent", List, "one of these texts must be part of the User-Agent header",
-			func(d *Destination) any { return &d.UserAgent }),
+			func(d *Destination) any { return &d.UserAgent }).must(patternRule),
 		f("reqMode", Text, "http, tcp or sni (default: http)",
 			func(d *Destination) any { return &d.ReqMode }).must(oneOf(string(HTTP), string(TCP), string(SNI))),
 		f("srcPort", Number, "entry port of the proxy",

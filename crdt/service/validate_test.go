@@ -33,6 +33,12 @@ func TestRefusals(t *testing.T) {
 		{"serviceDomain=a.com; serviceDomainAlgo=hdr(host) -f /etc/passwd", "serviceDomainAlgo"},
 		{"templateFePath=/etc/passwd; templateBePath=x", "templateFePath"}, {"templateFePath=x; templateBePath=../x", "templateBePath"},
 		{"templateFePath=x", "templateFePath"}, {"usersSecret=../x", "usersSecret"},
+		{"templateFePath=dir/x; templateBePath=x", "templateFePath"}, {"userAgent=}", "userAgent"}, {"userAgent=a,}", "userAgent"},
+		{"servicePath=}; pathType=path_sub", "servicePath"}, {"servicePath=}; pathType=path_reg", "servicePath"}, {"servicePathExclude=}; pathType=path_end", "servicePathExclude"},
+		{"serviceHeader=X-A:}", "serviceHeader"}, {"serviceHeader=X'A:b", "serviceHeader"}, {"serviceHeader=X`A:b", "serviceHeader"},
+		{"serviceDomain=}; serviceDomainAlgo=hdr_reg(host)", "serviceDomain"}, {"serviceDomain=*.a b; serviceDomainAlgo=hdr_reg(host)", "serviceDomain"},
+		{"serviceDomainAlgo=env(X)", "serviceDomainAlgo"}, {"allowedMethods=,", "allowedMethods"}, {"servicePathExclude= ", "servicePathExclude"},
+		{"setReqHeader=,", "setReqHeader"}, {"serviceHeader=, ,", "serviceHeader"}, {"userAgent= , ", "userAgent"},
 		{"users=:x", "users"}, {"users=a:", "users"}, {"users=a:1,a:2", "users"}, {"users=,", "users"},
 		{"httpsOnly=yes", "httpsOnly"}, {"distribute=maybe", "distribute"}, {"serviceDomainMatchAll=on", "serviceDomainMatchAll"},
 		{"users=a:plain; usersPassEncrypted=true", "users"}, {"serviceCert=garbage", "serviceCert"},
@@ -56,6 +62,7 @@ func TestRefusals(t *testing.T) {
 		{"timeoutServer=-1", "timeoutServer"}, {"timeoutTunnel=1s", "timeoutTunnel"}, {"timeoutClient=99999999", "timeoutClient"},
 		{"serviceGroup=a b", "serviceGroup"}, {"balanceGroup=hdr(x)", "balanceGroup"},
 		{"backendExtra=option x\nbackend evil", "backendExtra"}, {"backendExtra=option x \\\nglobal", "backendExtra"}, {"backendExtra=\x00", "backendExtra"},
+		{"backendExtra=back'end' evil", "backendExtra"}, {`backendExtra=\x62ackend evil`, "backendExtra"}, {`backendExtra="".if x`, "backendExtra"}, {"backendExtra=backend\tevil", "backendExtra"},
 	} {
 		t.Run(c.pairs, func(t *testing.T) {
 			limits := service.Limits{TemplatesDir: true, AllowRaw: c.param == "backendExtra"}

@@ -126,7 +126,9 @@ func certParameters(r *http.Request) (name string, distribute bool, wait waiting
 	if err != nil {
 		return "", false, wait, badParam("query", err.Error(), "percent-encode the values")
 	}
-	distribute = truth(q.Get("distribute"))
+	if distribute, err = boolean(q, "distribute"); err != nil {
+		return "", false, wait, err
+	}
 	wait, err = dfpWaiting(q, distribute)
 	return q.Get("certName"), distribute, wait, err
 }

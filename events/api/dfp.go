@@ -120,7 +120,13 @@ func (s *Server) removeDFP(w http.ResponseWriter, r *http.Request, c caller) err
 	if name == "" {
 		return badParam("serviceName", "is missing", "name the service to remove")
 	}
-	distribute := truth(q.Get("distribute"))
+	if acl := q.Get("aclName"); acl != "" && service.CheckName(acl) != nil {
+		return badParam("aclName", "is not a name", "leave it out, serviceName is enough")
+	}
+	distribute, err := boolean(q, "distribute")
+	if err != nil {
+		return err
+	}
 	wait, err := dfpWaiting(q, distribute)
 	if err != nil {
 		return err
@@ -141,10 +147,18 @@ func (s *Server) reload(w http.ResponseWriter, r *http.Request, _ caller) error 
 	if err != nil {
 		return err
 	}
-	if truth(q.Get("fromListener")) {
+	fromListener, err := boolean(q, "fromListener")
+	if err != nil {
+		return err
+	}
+	recreate, err := boolean(q, "recreate")
+	if err != nil {
+		return err
+	}
+	if fromListener {
 		err = s.notifyListener(r)
 	} else {
-		err = s.cfg.Proxy.Reload(r.Context(), truth(q.Get("recreate")))
+		err = s.cfg.Proxy.Reload(r.Context(), recreate)
 	}
 	if err != nil {
 		return fmt.Errorf("reload: %w", err)
@@ -160,8 +174,16 @@ func (s *Server) notifyListener(r *http.Request) error {
 }
 
 func (s *Server) config(w http.ResponseWriter, r *http.Request, _ caller) error {
-	if strings.EqualFold(r.URL.Query().Get("type"), "json") {
+	q, err := parameters(r)
+	if err != nil {
+		return err
+	}
+	switch kind := strings.ToLower(q.Get("type")); kind {
+	case "json":
 		return s.configJSON(w)
+	case "", "text":
+	default:
+		return badParam("type", "is not a form of the configuration", "use type=json, or leave it out for HAProxy's own")
 	}
 	text, err := s.cfg.Proxy.Config(r.Context())
 	if err != nil {
@@ -211,8 +233,16 @@ func (s *Server) test(message string) func(http.ResponseWriter, *http.Request, c
 	}
 }
 
-// truth reads a boolean as Docker Flow Proxy does: what is not one is false.
-func truth(text string) bool {
-	ok, err := strconv.ParseBool(text)
-	return err == nil && ok
+// boolean refuses what Docker Flow Proxy takes for false: a mistyped distribute would be
+// answered as if every replica had been asked.
+func boolean(q url.Values, name string) (bool, error) {
+	text := strings.TrimSpace(q.Get(name))
+	if text == "" {
+		return false, nil
+	}
+	b, err := strconv.ParseBool(text)
+	if err != nil {
+		return false, badParam(name, "is neither true nor false", "use true or false")
+	}
+	return b, nil
 }

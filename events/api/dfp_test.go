@@ -138,6 +138,10 @@ func TestErrorsOfAChange(t *testing.T) {
 			if detail, _ := doc["detail"].(string); native.status != tt.native || !strings.Contains(detail, tt.message) || doc["outcome"] != tt.outcome {
 				t.Errorf("PUT: %d %s, want %d with %q and outcome %v", native.status, native.body, tt.native, tt.message, tt.outcome)
 			}
+			removal := get(t, base+dfp+"remove?serviceName=go-demo")
+			if failed := tt.name != "HAProxy refuses" && tt.name != "HAProxy takes too long" && tt.name != "anything else"; failed != (removal.status != http.StatusOK) {
+				t.Errorf("remove: %d %s", removal.status, removal.body)
+			}
 			if retry := native.header.Get("Retry-After") != ""; retry != (tt.native == 503) {
 				t.Errorf("Retry-After given: %v", retry)
 			}

@@ -14,6 +14,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"sluice/crdt/service"
 	"sluice/events"
 	"sluice/events/consul"
 	"sluice/events/stream"
@@ -129,18 +130,19 @@ func (s setting) problem(value, problem, remedy string) error {
 
 // Settings named in problems.
 const (
-	setName      setting = "--name (SLUICE_NAME)"
-	setAPIAddr   setting = "--api-addr (SLUICE_API_ADDR, IP and PORT)"
-	setDataDir   setting = "--data-dir (SLUICE_DATA_DIR)"
-	setCfgDir    setting = "--cfg-dir (SLUICE_CFG_DIR)"
-	setNamespace setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
-	setURL       setting = "--nats-url (SLUICE_NATS_URL)"
-	setListen    setting = "--nats-listen (SLUICE_NATS_LISTEN)"
-	setSeparator setting = "SEPARATOR"
-	setKey       setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
-	setTokens    setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
-	setNATSToken setting = "--nats-token-file (SLUICE_NATS_TOKEN_FILE, secret sluice_nats_token)"
-	setConsul    setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
+	setName       setting = "--name (SLUICE_NAME)"
+	setAPIAddr    setting = "--api-addr (SLUICE_API_ADDR, IP and PORT)"
+	setDataDir    setting = "--data-dir (SLUICE_DATA_DIR)"
+	setCfgDir     setting = "--cfg-dir (SLUICE_CFG_DIR)"
+	setNamespace  setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
+	setURL        setting = "--nats-url (SLUICE_NATS_URL)"
+	setListen     setting = "--nats-listen (SLUICE_NATS_LISTEN)"
+	setSeparator  setting = "SEPARATOR"
+	setDomainAlgo setting = "SERVICE_DOMAIN_ALGO"
+	setKey        setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
+	setTokens     setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
+	setNATSToken  setting = "--nats-token-file (SLUICE_NATS_TOKEN_FILE, secret sluice_nats_token)"
+	setConsul     setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
 )
 
 // Validate reports every problem that can be told without starting anything, joined.
@@ -154,6 +156,9 @@ func (c Config) Validate() error {
 	}
 	if c.Separator == "" {
 		errs = append(errs, setSeparator.problem("", "is empty", "set it to the text that separates list elements, e.g. a comma"))
+	}
+	if err := service.CheckDomainAlgo(c.DomainAlgo); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", setDomainAlgo, err))
 	}
 	errs = append(errs, checkAddr(setAPIAddr, c.APIAddr), checkDirectory(c.DataDir, setDataDir), checkDirectory(c.Proxy.CfgDir, setCfgDir))
 	if c.NATS.Embedded() {
