@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"io"
+	"math"
 	"slices"
 	"sync"
 	"text/tabwriter"
@@ -65,13 +66,13 @@ func (t *table) print(w io.Writer) {
 // spread is a sample of durations.
 type spread []time.Duration
 
-// at returns the q-quantile in milliseconds; of nothing it is 0.
+// at returns the q-quantile (nearest rank) in milliseconds; of nothing it is 0.
 func (s spread) at(q float64) float64 {
 	if len(s) == 0 {
 		return 0
 	}
 	sorted := slices.Sorted(slices.Values(s))
-	return float64(sorted[int(q*float64(len(sorted)-1))]) / float64(time.Millisecond)
+	return float64(sorted[max(0, int(math.Ceil(q*float64(len(sorted))))-1)]) / float64(time.Millisecond)
 }
 
 func median(values []float64) float64 {
