@@ -11,6 +11,8 @@ import (
 type command struct {
 	text    string
 	refused func()
+	// wants is what the answer has to hold, "" for nothing.
+	wants string
 }
 
 // maxPayload keeps what follows a command within HAProxy's buffer of 16,384 bytes.

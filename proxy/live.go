@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"maps"
+	"os"
 	"slices"
 	"strings"
 )
@@ -32,10 +33,11 @@ type live struct {
 	// leaving are servers in maintenance that still have connections.
 	leaving []leaver
 	// idle are servers found in maintenance that should work.
-	idle  []string
-	maps  map[string]map[string]string
-	certs []File
-	list  []byte // of certificates
+	idle []string
+	maps map[string]map[string]string
+	// certs are in the order of HAProxy's list, readFile reads local ones.
+	certs    []presentedCert
+	readFile func(path string) ([]byte, error)
 }
 
 // tenant is a section at rest: a name can pass from one service to another one.
@@ -64,7 +66,7 @@ func newLive(m *Model, can Capabilities) *live {
 	l := &live{
 		can: can, made: sh.used, ports: sh.ports, wild: maps.Clone(m.routing.wild), plain: m.plain,
 		backends: map[string]*backend{}, bound: map[tenant]string{}, owned: map[string][]string{}, lent: map[string]string{},
-		maps: sh.smallMaps(), size: m.pool, certs: sh.certFiles, list: sh.crtList(),
+		maps: sh.smallMaps(), size: m.pool, certs: presents(sh), readFile: os.ReadFile,
 	}
 	l.before, l.behind = sh.structure(sh.used)
 	for name, lines := range l.maps {

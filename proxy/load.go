@@ -41,13 +41,14 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	c.live = newLive(c.model, c.cfg.Capabilities)
 	c.model.settled()
 	c.names.set(nil)
+	c.log.Info().Uint64("generation", generation).Int("services", len(c.current)).Str("because", c.pending).Dur("took", time.Since(began)).
+		Msg("haproxy serves a new configuration")
 	c.failures, c.retry = 0, time.Time{}
 	c.adrift, c.unwritten, c.pending, c.digest, c.loadedAt = false, false, "", r.digest(), time.Now()
 	c.ports = portSet(c.model.TCPPorts())
 	state := c.cfg.Process.State(ctx)
 	c.worker = state.Worker
 	c.pace(state)
-	c.log.Info().Uint64("generation", generation).Int("services", len(c.current)).Dur("took", time.Since(began)).Msg("haproxy serves a new configuration")
 	c.keep(sortedKeys(c.current))
 	if len(c.newcomers) == 0 {
 		c.reportLive(d)

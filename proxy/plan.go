@@ -93,7 +93,7 @@ func (l *live) compare(m *Model, p *plan) {
 	made := maps.Clone(sh.used)
 	maps.Copy(made, l.made)
 	before, behind := sh.structure(made)
-	if before != l.before || behind != l.behind || !slices.EqualFunc(l.certs, sh.certFiles, sameFile) || string(l.list) != string(sh.crtList()) {
+	if before != l.before || behind != l.behind {
 		p.needLoad("the configuration around the backends")
 		return
 	}
@@ -107,9 +107,8 @@ func (l *live) compare(m *Model, p *plan) {
 	for i := range sh.sections {
 		l.staff(p, sh.sections[i].name, sh.sections[i].servers)
 	}
+	l.certify(m, p)
 }
-
-func sameFile(a, b File) bool { return a.Name == b.Name && string(a.Data) == string(b.Data) }
 
 // alike reports whether the backend treats requests as the section says.
 func (b *backend) alike(s *section) bool {

@@ -70,7 +70,7 @@ func (c *Controller) exec(ctx context.Context, list []command) error {
 	}
 	for i, answer := range answers {
 		switch {
-		case !refusalAnswer.MatchString(answer):
+		case !refusalAnswer.MatchString(answer) && strings.Contains(answer, list[i].wants):
 		case list[i].refused != nil:
 			list[i].refused()
 		case err == nil:

@@ -33,10 +33,10 @@ func (c *Controller) sync(ctx context.Context, d Desired) error {
 			return c.load(ctx, d)
 		}
 	}
+	c.pending = p.load
 	if c.due(p) {
 		return c.load(ctx, d)
 	}
-	c.pending = p.load
 	if p.load == "" && len(c.newcomers) == 0 {
 		c.reportLive(d)
 	}

@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -156,6 +157,7 @@ func TestCertificatesOfTheMap(t *testing.T) {
 		cfg.Options.Binds = append(cfg.Options.Binds, proxy.Bind{Addr: "127.0.0.1", Port: r.tls, TLS: true})
 		cfg.Certificates = files{fallback: fallback, list: []proxy.Certificate{{Name: "b.pem", Path: local}}}
 		cfg.Registerer = registry
+		told(r, cfg)
 	})
 	a := proxy.Bundle{Name: "a.pem", Version: "1", PEM: bundle(t, "a.test")}
 	weak := proxy.Bundle{Name: "w.pem", Version: "1", PEM: weakBundle(t)}
@@ -191,6 +193,39 @@ func TestCertificatesOfTheMap(t *testing.T) {
 		list := r.controller.Certificates()
 		if len(list) != 1 || list[0].Name != "b.pem" || len(list[0].Subjects) != 1 || strings.Contains(string(list[0].Chain), "PRIVATE") {
 			t.Errorf("listed: %+v", list)
+		}
+	})
+	t.Run("a certificate comes, changes and goes without a load", func(t *testing.T) {
+		first := proxy.Bundle{Name: "b.pem", Version: "2", PEM: bundle(t, "new.test")}
+		r.certify(first)
+		loads := r.controller.Report().Generation
+		for _, more := range [][]proxy.Bundle{
+			{{Name: "m.pem", Version: "1", PEM: bundle(t, "m.test")}},
+			{{Name: "m.pem", Version: "2", PEM: bundle(t, "m2.test")}, {Name: "n.pem", Version: "1", PEM: bundle(t, "n.test")}},
+			{{Name: "n.pem", Version: "1", PEM: bundle(t, "n.test")}},
+			{},
+		} {
+			r.certify(append([]proxy.Bundle{first}, more...)...)
+			var want []string
+			for _, b := range more {
+				c, err := proxy.ReadCertificate(b.PEM)
+				if err != nil {
+					t.Fatal(err)
+				}
+				want = append(want, c.Subjects...)
+			}
+			for _, name := range []string{"m.test", "m2.test", "n.test"} {
+				expected := "new.test"
+				if slices.Contains(want, name) {
+					expected = name
+				}
+				if got := r.presented(name); got != expected {
+					t.Errorf("with %d more, %s gets %s, want %s", len(more), name, got, expected)
+				}
+			}
+		}
+		if now := r.controller.Report().Generation; now != loads {
+			t.Errorf("%d loads were made", now-loads)
 		}
 	})
 	t.Run("its end is a metric", func(t *testing.T) {

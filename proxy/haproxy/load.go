@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io/fs"
+	"syscall"
 	"time"
 )
 
@@ -28,6 +30,9 @@ func (p *Process) reload(ctx context.Context, c *child, generation uint64) error
 	}
 	for patience := repeatAfter; ; {
 		_, sendErr := ask(ctx, p.cfg.MasterSocket, "reload", p.cfg.LoadTimeout)
+		if errors.Is(sendErr, fs.ErrNotExist) { // somebody has removed it
+			sendErr = syscall.Kill(c.pid, syscall.SIGUSR2)
+		}
 		wait := refusedAfter
 		if sendErr == nil {
 			wait, patience = patience, 2*patience

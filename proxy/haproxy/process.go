@@ -8,6 +8,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -47,6 +48,8 @@ type Process struct {
 	mu   sync.Mutex
 	main *child // nil before the first start
 	gone chan struct{}
+	// retired are masters that were replaced and finish their requests.
+	retired []*child
 }
 
 // child is one started master.
@@ -97,7 +100,7 @@ func (p *Process) Load(ctx context.Context, generation uint64) error {
 	defer old.close()
 	before := p.generation.Swap(generation)
 	c := p.running()
-	if c == nil {
+	if c == nil || p.unreachable() {
 		return p.start(ctx, generation)
 	}
 	if err := p.reload(ctx, c, generation); err != nil {
@@ -107,18 +110,20 @@ func (p *Process) Load(ctx context.Context, generation uint64) error {
 	return old.awaitStopping(ctx)
 }
 
+// unreachable reports whether somebody has removed the workers' socket. No reload makes it
+// again, since each worker takes it over from the one before.
+func (p *Process) unreachable() bool {
+	_, err := os.Stat(p.cfg.Socket)
+	return errors.Is(err, os.ErrNotExist)
+}
+
 func (p *Process) running() *child {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	if p.main == nil {
+	if p.main == nil || p.main.ended() {
 		return nil
 	}
-	select {
-	case <-p.main.done:
-		return nil
-	default:
-		return p.main
-	}
+	return p.main
 }
 
 // State tells what runs now.
@@ -151,11 +156,47 @@ func (p *Process) start(ctx context.Context, generation uint64) error {
 		return fmt.Errorf("start haproxy: %w", err)
 	}
 	p.mu.Lock()
+	before := p.main
 	p.main = c
 	p.mu.Unlock()
 	err := p.await(ctx, c, generation, func() error { return nil })
 	if err != nil {
+		p.mu.Lock()
+		p.main = before
+		p.mu.Unlock()
 		return errors.Join(err, p.end(c))
+	}
+	return p.retire(before)
+}
+
+// retire lets a master that was replaced, if it still runs, finish its requests: both
+// share the ports until it has stopped listening.
+func (p *Process) retire(c *child) error {
+	p.mu.Lock()
+	p.retired = slices.DeleteFunc(p.retired, (*child).ended)
+	p.mu.Unlock()
+	if c == nil || c.ended() {
+		return nil
+	}
+	p.mu.Lock()
+	p.retired = append(p.retired, c)
+	p.mu.Unlock()
+	return signal(c.pid, syscall.SIGUSR1)
+}
+
+func (c *child) ended() bool {
+	select {
+	case <-c.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// signal ignores that a process has ended already.
+func signal(pid int, s syscall.Signal) error {
+	if err := syscall.Kill(pid, s); err != nil && !errors.Is(err, syscall.ESRCH) {
+		return fmt.Errorf("signal haproxy: %w", err)
 	}
 	return nil
 }
@@ -182,9 +223,11 @@ func (p *Process) own(c *child, started chan<- error) {
 	c.err = cmd.Wait()
 	close(c.done)
 	p.mu.Lock()
-	close(p.gone)
-	p.gone = make(chan struct{})
-	p.mu.Unlock()
+	defer p.mu.Unlock()
+	if p.main == c {
+		close(p.gone)
+		p.gone = make(chan struct{})
+	}
 }
 
 // Stop ends HAProxy softly: it finishes its requests for at most StopTimeout, then is
@@ -196,11 +239,18 @@ func (p *Process) Stop(ctx context.Context) error {
 	case <-ctx.Done():
 		return ctx.Err()
 	}
-	c := p.running()
-	if c == nil {
-		return nil
+	p.mu.Lock()
+	all := p.retired
+	p.retired = nil
+	p.mu.Unlock()
+	if c := p.running(); c != nil {
+		all = append(all, c)
 	}
-	return p.end(c)
+	var errs []error
+	for _, c := range all {
+		errs = append(errs, p.end(c))
+	}
+	return errors.Join(errs...)
 }
 
 // end stops one master: softly, then firmly, then by force.
@@ -218,8 +268,8 @@ func (p *Process) end(c *child) error {
 		if step.signal == syscall.SIGKILL {
 			target = -c.pid // its workers too
 		}
-		if err := syscall.Kill(target, step.signal); err != nil && !errors.Is(err, syscall.ESRCH) {
-			return fmt.Errorf("signal haproxy: %w", err)
+		if err := signal(target, step.signal); err != nil {
+			return err
 		}
 		timer := time.NewTimer(step.wait)
 		select {
