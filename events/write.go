@@ -87,30 +87,29 @@ func (r *Replica) measureClock(ctx context.Context) error {
 // already reports whether the state is as asked, so that no event is needed. Only a
 // replica that has folded everything that was in the log when the request came may say so.
 func (r *Replica) already(ctx context.Context, c Change) (bool, Receipt, error) {
-	if c.IfMatch != "" || c.IfAbsent || !r.same(c) {
+	if c.IfMatch != "" || c.IfAbsent {
+		return false, Receipt{}, nil
+	}
+	if e, _ := r.Entry(c.Key); !c.same(e) {
 		return false, Receipt{}, nil
 	}
 	if err := r.foldedToEnd(ctx); err != nil {
 		return false, Receipt{}, nil // lagging: publish, the log decides
 	}
 	r.mu.Lock()
-	defer r.mu.Unlock()
 	s := r.line.state()
-	if _, pending := r.pending.Get(c.Key); pending || !r.sameLocked(c) {
+	_, pending := r.pending.Get(c.Key)
+	e, _ := s.Map.Get(c.Key)
+	receipt := Receipt{StreamID: s.StreamID, Seq: s.Seq(), Stamp: e.Stamp, NoOp: true}
+	r.mu.Unlock()
+	if pending || !c.same(e) {
 		return false, Receipt{}, nil
 	}
-	e, _ := s.Map.Get(c.Key)
-	return true, Receipt{StreamID: s.StreamID, Seq: s.Seq(), Stamp: e.Stamp, NoOp: true}, nil
+	return true, receipt, nil
 }
 
-func (r *Replica) same(c Change) bool {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	return r.sameLocked(c)
-}
-
-func (r *Replica) sameLocked(c Change) bool {
-	e, _ := Visible(r.line.state(), r.pending, c.Key)
+// same reports whether e, which is of the change's key, is as the change asks.
+func (c *Change) same(e crdt.Entry) bool {
 	switch {
 	case c.Delete || !e.Live():
 		return c.Delete && !e.Live()

@@ -139,18 +139,31 @@ func (s *Server) put(ctx context.Context, svc *service.Service, t terms) (Receip
 	if err != nil {
 		return Receipt{}, err
 	}
-	key := service.Key(svc.Name)
+	key, same := service.Key(svc.Name), sameAs(value)
 	// Listeners announce everything again and again: what is served already is not tried again.
-	if now, ok := s.cfg.Replica.Entry(key); !ok || !now.Live() || !service.EqualEncoded(now.Value, value) {
+	if now, ok := s.cfg.Replica.Entry(key); !ok || !now.Live() || !same(now.Value, value) {
 		if err := s.cfg.Proxy.Check(ctx, *svc); err != nil {
 			return Receipt{}, fmt.Errorf("check %s: %w", svc.Name, err)
 		}
 	}
 	return s.write(ctx, t.wait, events.Change{
-		Key: key, Value: value, Equal: service.EqualEncoded,
+		Key: key, Value: value, Equal: same,
 		Actor: t.who.actor, Origin: t.who.origin, TraceParent: t.who.trace,
 		IfMatch: t.cond.stamp, IfAbsent: t.cond.absent,
 	})
+}
+
+// sameAs compares documents with value, which is a part of what a change costs, and remembers
+// the answer for the document that it was asked about last. Not safe for concurrent use.
+func sameAs(value []byte) func(current, _ []byte) bool {
+	var last []byte
+	var same bool
+	return func(current, _ []byte) bool {
+		if last == nil || len(current) != len(last) || len(last) > 0 && &current[0] != &last[0] {
+			last, same = current, service.EqualEncoded(current, value)
+		}
+		return same
+	}
 }
 
 func (s *Server) remove(ctx context.Context, name string, t terms) (Receipt, error) {

@@ -21,7 +21,10 @@ import (
 )
 
 // realReplica is the real replica on an embedded log, as the API sees it.
-type realReplica struct{ *events.Replica }
+type realReplica struct {
+	*events.Replica
+	conn *stream.Conn // to its log
+}
 
 var _ api.Replica = realReplica{}
 
@@ -69,7 +72,7 @@ func startReal(t testing.TB) realReplica {
 		t.Fatal(err)
 	}
 	runReplica(t, r)
-	return realReplica{r}
+	return realReplica{r, conn}
 }
 
 func runReplica(t testing.TB, r *events.Replica) {
