@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -103,6 +104,13 @@ func TestHeaderNamesThatMeanSomething(t *testing.T) {
 		d.ServiceHeader = []service.Match{{Name: "X#$%&*+^|~!Y", Value: "#1 }"}}
 		s.DelReqHeader = []string{"X#'`", "if", "-m", "}"}
 	}))
+	named := changed("a", func(_ *service.Service, d *service.Destination) {
+		d.ServiceHeader = []service.Match{{Name: "X#Y", Value: "1"}}
+	})
+	request := proxy.Request{Path: "/a", Header: http.Header{"X#y": {"1"}}}
+	if e := proxy.Evaluate([]service.Service{named}, request); e.Rule.Kind != "special" || len(e.Doubts) > 0 {
+		t.Errorf("the evaluator does not read it: %+v", e)
+	}
 }
 
 // TestNamesThatMeet: no two services give one section, backend or user list.
