@@ -50,7 +50,7 @@ func parseComparison(text string) (comparison, bool) {
 		return comparison{}, false
 	}
 	c := comparison{method: "str"}
-	name, arg, called := strings.Cut(words[0], "(")
+	name, arg, called := strings.Cut(strings.Trim(words[0], "'"), "(") // see headerFetch
 	c.fetch, c.arg = strings.TrimPrefix(name, "req."), strings.TrimSuffix(arg, ")")
 	implied := false
 	if fetch, method, found := strings.Cut(c.fetch, "_"); found && !strings.Contains(c.fetch, "sni") {

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 	"testing"
 
@@ -103,6 +104,13 @@ func TestHeaderNamesThatMeanSomething(t *testing.T) {
 		d.ServiceHeader = []service.Match{{Name: "X#$%&*+^|~!Y", Value: "#1 }"}}
 		s.DelReqHeader = []string{"X#'`", "if", "-m", "}"}
 	}))
+	named := changed("a", func(_ *service.Service, d *service.Destination) {
+		d.ServiceHeader = []service.Match{{Name: "X#Y", Value: "1"}}
+	})
+	request := proxy.Request{Path: "/a", Header: http.Header{"X#y": {"1"}}}
+	if e := proxy.Evaluate([]service.Service{named}, request); e.Rule.Kind != "special" || len(e.Doubts) > 0 {
+		t.Errorf("the evaluator does not read it: %+v", e)
+	}
 }
 
 // TestNamesThatMeet: no two services give one section, backend or user list.
@@ -167,7 +175,7 @@ func TestLastLook(t *testing.T) {
 
 // TestManyHeaders: a rule with more headers than a line has room for.
 func TestManyHeaders(t *testing.T) {
-	t.Skip("Model.special writes every header into the line of the rule, seven words each; the door lets HAProxy refuse what has too many")
+	t.Skip("shape.special writes every header into the line of the rule, seven words each; the door lets HAProxy refuse what has too many")
 	built(t, changed("a", func(_ *service.Service, d *service.Destination) {
 		for i := range 20 {
 			d.ServiceHeader = append(d.ServiceHeader, service.Match{Name: fmt.Sprintf("X-%d", i), Value: "v"})
@@ -177,7 +185,7 @@ func TestManyHeaders(t *testing.T) {
 
 // TestTwoCompressionsOfTheProxy: COMPRESSION_ALGO is a list.
 func TestTwoCompressionsOfTheProxy(t *testing.T) {
-	t.Skip("Model.defaults quotes the list as one word, which HAProxy refuses")
+	t.Skip("shape.defaults quotes the list as one word, which HAProxy refuses")
 	o := hostileOptions()
 	o.CompressionAlgo = "gzip deflate"
 	accept(t, proxy.Build(&o, nil, hostileView(true)), t.TempDir())
