@@ -57,10 +57,11 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 }
 
 // The pool has room for a quarter more services than there are, within these bounds; one
-// that was used up is twice as large the next time.
+// that was used up fast is larger the next time.
 const (
 	leastPool = 256
 	mostPool  = 8192
+	fast      = 10 * time.Second
 )
 
 func (c *Controller) poolSize() int {
@@ -68,8 +69,8 @@ func (c *Controller) poolSize() int {
 		return 0
 	}
 	size := max(leastPool, len(c.current)/4)
-	if c.live.low() && time.Since(c.loadedAt) < tidyEvery {
-		size = max(size, 2*c.live.size)
+	if c.live.low() && time.Since(c.loadedAt) < fast {
+		size = max(size, 4*c.live.size)
 	}
 	return min(size, mostPool)
 }
