@@ -30,6 +30,7 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	}
 	if err := c.cfg.Process.Load(ctx, generation); err != nil {
 		c.metrics.loaded("failed", 0)
+		c.accepted = "" // perhaps for a local file that is not what it was
 		c.rejectPorts(ctx, err)
 		return c.putBack(err)
 	}
@@ -186,7 +187,7 @@ const saveEvery = 5 * time.Second
 
 // save hands over what is live to be stored, now and then, or stores it at once with always.
 func (c *Controller) save(always bool) {
-	if c.cfg.LastGood == nil || !c.unsaved || !always && time.Since(c.saved) < saveEvery {
+	if c.cfg.LastGood == nil || !c.unsaved || !always && (c.writer.busy() || time.Since(c.saved) < saveEvery) {
 		return
 	}
 	items := make([]Item, 0, len(c.good))
