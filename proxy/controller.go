@@ -99,11 +99,12 @@ type Controller struct {
 	generation, attempts uint64
 	worker               int // process number, 0: unknown
 	ports                map[int]bool
-	// accepted is the digest of the model that HAProxy has accepted last, digest that of the
-	// files at rest, served these files.
-	accepted, digest string
-	served           []File
-	writer           writer
+	// doubtful: HAProxy has to be asked about the model before it is loaded.
+	doubtful bool
+	// digest is that of the files at rest, served these files.
+	digest string
+	served []File
+	writer writer
 	// unwritten: the files lag behind; pending is what waits for a load.
 	unwritten bool
 	pending   string
@@ -165,7 +166,7 @@ func NewController(cfg Config) (*Controller, error) {
 		names: &names{}, current: map[string]candidate{}, newcomers: map[string]newcomer{},
 		good: map[string]candidate{}, banned: map[string]*ban{}, banTime: map[string]time.Duration{},
 	}
-	c.options = &c.cfg.Options
+	c.options, c.doubtful = &c.cfg.Options, true
 	c.options.AddBackend = cfg.Capabilities.AddBackend
 	c.writer.finally = func(err error) {
 		if err != nil {

@@ -30,7 +30,7 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	}
 	if err := c.cfg.Process.Load(ctx, generation); err != nil {
 		c.metrics.loaded("failed", 0)
-		c.accepted = "" // perhaps for a local file that is not what it was
+		c.doubtful = true // perhaps for a local file that is not what it was
 		c.rejectPorts(ctx, err)
 		return c.putBack(err)
 	}
@@ -71,7 +71,7 @@ func (c *Controller) poolSize() int {
 	}
 	size := max(leastPool, len(c.current)/4)
 	if c.live.low() && time.Since(c.loadedAt) < fast {
-		size = max(size, 4*c.live.size)
+		size = max(size, 8*c.live.size)
 	}
 	return min(size, mostPool)
 }

@@ -217,6 +217,12 @@ func (m *Model) refusal(name string) *Refusal {
 	return nil
 }
 
+// plainService reports whether a service has no needs of its own.
+func (m *Model) plainService(name string) bool {
+	p := m.parts[name]
+	return p != nil && p.common && !slices.ContainsFunc(p.sections, func(s section) bool { return !s.poolable(&m.plain) })
+}
+
 // Notes are accepted parameters that have no effect here, sorted, one line each.
 func (m *Model) Notes() []string {
 	notes := slices.Concat(m.view.Problems, m.shape().notes)

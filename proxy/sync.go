@@ -79,7 +79,8 @@ func (c *Controller) pace(s ProcessState) {
 }
 
 // acceptable finds the versions that HAProxy accepts together. Each refusal costs the
-// service that caused it its candidate, nobody else.
+// service that caused it its candidate, nobody else. HAProxy is not asked about services
+// without needs of their own, which all look alike: that takes as long as the load itself.
 func (c *Controller) acceptable(ctx context.Context) error {
 	for {
 		if refusals := c.model.Refusals(); len(refusals) > 0 {
@@ -88,13 +89,12 @@ func (c *Controller) acceptable(ctx context.Context) error {
 			}
 			continue
 		}
-		digest := c.model.Digest()
-		if digest == c.accepted {
+		if !c.doubtful {
 			return nil
 		}
 		err := c.stage(ctx, c.model)
 		if err == nil {
-			c.accepted = digest
+			c.doubtful = false
 			return nil
 		}
 		var verdict *Verdict
@@ -195,6 +195,7 @@ func (c *Controller) look(ctx context.Context, d Desired) {
 	if c.model.view.same(&view) && !c.model.hasLocal() {
 		return
 	}
+	c.doubtful = true
 	c.model.Refresh(&view)
 }
 

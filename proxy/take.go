@@ -149,6 +149,7 @@ func (c *Controller) admit(cand candidate) {
 	c.resolver.Use(cand.name, hostsOf(&cand.svc))
 	c.current[cand.name] = cand
 	c.model.Put(&cand.svc)
+	c.doubtful = c.doubtful || !c.model.plainService(cand.name)
 }
 
 // endBans tries versions again whose ban is over.

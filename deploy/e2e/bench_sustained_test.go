@@ -118,6 +118,7 @@ func sustained(b *testing.B, r *replica, ports []int, prefix, wait string) float
 	b.Helper()
 	client := keepAliveClient(b, writers)
 	turns := make([]int, writers) // of each writer
+	loads := r.generation(b)
 	since := time.Now()
 	done, err := inTurns(writeCount, writeTime, func(w, _ int) error {
 		q := written(prefix, w, turns[w]).query(ports)
@@ -131,6 +132,7 @@ func sustained(b *testing.B, r *replica, ports []int, prefix, wait string) float
 	}
 	eventually(b, time.Minute, "all changes are live", r.fresh)
 	took := time.Since(since)
+	figures.remark("loads during the changes from 50 clients, "+prefix, "%d, %d changes", r.generation(b)-loads, done)
 	noneLost(b, r, lastChanges(prefix, turns))
 	return float64(done) / took.Seconds()
 }

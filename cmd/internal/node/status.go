@@ -99,33 +99,39 @@ func problems(v events.View, r proxy.Report) []string {
 	return out
 }
 
-// run tells the status at every change and every second, until ctx ends; then it says goodbye.
+// run keeps the roster informed at every change, and the other replicas at every change and
+// every second, until ctx ends; then it says goodbye.
 func (s *status) run(ctx context.Context) error {
-	t := time.NewTicker(beatEvery)
-	defer t.Stop()
+	every := time.NewTicker(beatEvery)
+	defer every.Stop()
 	gap := time.NewTicker(beatGap)
 	defer gap.Stop()
-	for {
-		replica, controller := s.replica.Changed(), s.controller.Reported()
-		s.tell(ctx)
+	// Taken before the status is read, so that no change in between is missed.
+	replica, controller := s.replica.Changed(), s.controller.Reported()
+	for untold := true; ; {
+		s.roster.Observe(s.current())
+		var due <-chan time.Time
+		if untold {
+			due = gap.C
+		}
 		select {
 		case <-ctx.Done():
 			return s.goodbye(context.WithoutCancel(ctx))
 		case <-replica:
+			replica, untold = s.replica.Changed(), true
 		case <-controller:
-		case <-t.C:
-		}
-		select {
-		case <-ctx.Done():
-		case <-gap.C:
+			controller, untold = s.controller.Reported(), true
+		case <-every.C:
+			untold = true
+		case <-due:
+			untold = false
+			s.tell(ctx)
 		}
 	}
 }
 
 func (s *status) tell(ctx context.Context) {
-	now := s.current()
-	s.roster.Observe(now)
-	if err := s.beats.Publish(ctx, now); err != nil {
+	if err := s.beats.Publish(ctx, s.current()); err != nil {
 		s.log.Debug().Err(err).Msg("heartbeat not sent")
 	}
 }
