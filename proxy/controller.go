@@ -113,6 +113,7 @@ type Controller struct {
 	retryLeaving bool
 	next         time.Time // no load before
 	crowded      bool      // many old workers live
+	rush         int       // how often in a row the pool was used up fast
 	retry        time.Time // no load before, after one that failed
 	failures     int
 	changed      time.Time // last command

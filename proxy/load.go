@@ -58,7 +58,7 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 }
 
 // The pool has room for a quarter more services than there are, within these bounds; one
-// that was used up fast is larger the next time.
+// that was used up fast is larger the next time, the more often that happens.
 const (
 	leastPool = 256
 	mostPool  = 8192
@@ -71,7 +71,10 @@ func (c *Controller) poolSize() int {
 	}
 	size := max(leastPool, len(c.current)/4)
 	if c.live.low() && time.Since(c.loadedAt) < fast {
-		size = max(size, 8*c.live.size)
+		c.rush++
+		size = max(size, 2*c.rush*c.live.size)
+	} else {
+		c.rush = 0
 	}
 	return min(size, mostPool)
 }
