@@ -101,6 +101,27 @@ func (o *Overlay) Unmatched(list []Server) []string {
 	return missing
 }
 
+// Fits returns Errors naming the destinations and host names that s does not have, or nil. It
+// cannot tell addresses: each replica looks them up by itself.
+func (o *Overlay) Fits(s *Service) error {
+	var list []Server
+	for i := range s.Destinations {
+		d := &s.Destinations[i]
+		list = append(list, Server{Index: d.Index, Host: s.Host(d), Port: d.Port}, Server{Index: d.Index, Host: s.Host(d), Port: d.HTTPSPort})
+	}
+	var p problems
+	for _, missing := range o.Unmatched(list) {
+		kind, name, _ := strings.Cut(missing, " ")
+		if _, err := netip.ParseAddr(name); err == nil {
+			continue
+		}
+		if _, err := netip.ParseAddrPort(name); err != nil {
+			p.add(kind+"s", name, fault{"is none of the service " + s.Name, "use an index, a host or an address of its destinations"})
+		}
+	}
+	return p.err()
+}
+
 // Canonical is the one JSON text of this meaning, nil for an overlay that says nothing.
 // Errors: Errors with every problem.
 func (o Overlay) Canonical() ([]byte, error) {

@@ -121,6 +121,22 @@ func TestTheNarrowestSettingDecides(t *testing.T) {
 	}
 }
 
+func TestOverlaysFitTheirService(t *testing.T) {
+	s := service.Service{Name: "go-demo", Destinations: []service.Destination{{Index: 1, Port: 80}, {Index: 2, Port: 81, HTTPSPort: 8443, OutboundHostname: "API"}}}
+	fits := overlay(t, `{"destinations":{"1":{"weight":2}},"servers":{"go-demo:80":{"weight":2},"api":{"weight":2},"api:8443":{"weight":2},"10.0.0.1":{"weight":2},"[fd00::1]:5":{"weight":2}}}`)
+	if err := fits.Fits(&s); err != nil {
+		t.Error(err)
+	}
+	for text, param := range map[string]string{
+		`{"destinations":{"3":{"weight":2}}}`: "destinations", `{"servers":{"go-demo:81":{"weight":2}}}`: "servers", `{"servers":{"other":{"weight":2}}}`: "servers",
+	} {
+		o := overlay(t, text)
+		if err := o.Fits(&s); !names(err, param) {
+			t.Errorf("%s: %v", text, err)
+		}
+	}
+}
+
 func TestOverlayKeys(t *testing.T) {
 	if name, ok := service.Overlaid(service.OverlayKey("go-demo")); name != "go-demo" || !ok {
 		t.Error("a key does not lead back to its name")

@@ -65,7 +65,7 @@ func (b *Backend) Write(_ context.Context, c events.Change) (events.Receipt, err
 	}
 	same := c.Delete == !now.Live()
 	if same && !c.Delete {
-		same = c.Equal(now.Value, c.Value)
+		same = bytes.Equal(now.Value, c.Value) || c.Equal != nil && c.Equal(now.Value, c.Value)
 	}
 	seq := uint64(len(b.records))
 	if same && c.IfMatch == "" {
