@@ -70,6 +70,15 @@ func (p *problems) setting(prefix string, s Setting) {
 	}
 }
 
+// ServerName is the one spelling of what names a server or a host in an overlay. Errors:
+// Errors naming server.
+func ServerName(text string) (string, error) {
+	var p problems
+	name, f := serverName(text)
+	p.add("server", text, f)
+	return name, p.err()
+}
+
 // serverName is the one spelling of what names a server or a host.
 func serverName(text string) (string, fault) {
 	if addr, err := netip.ParseAddr(text); err == nil && addr.Zone() == "" {

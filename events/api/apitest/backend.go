@@ -218,7 +218,7 @@ func (b *Backend) Records(ctx context.Context, q events.Query, handle func(event
 		b.mu.Unlock()
 		for _, r := range batch {
 			next++
-			if q.Key != "" && r.Key != q.Key {
+			if q.Key != "" && r.Key != q.Key || q.Kind != "" && r.Kind != q.Kind {
 				continue
 			}
 			if err := handle(r); err != nil {
