@@ -113,6 +113,7 @@ type Controller struct {
 	adrift       bool
 	retryLeaving bool
 	next         time.Time // no load before
+	crowded      bool      // many old workers live
 	retry        time.Time // no load before, after one that failed
 	failures     int
 	changed      time.Time // last command
@@ -306,7 +307,10 @@ func (c *Controller) untilAdmission() time.Duration {
 // untilDue is when something that waits for its time will be due.
 func (c *Controller) untilDue() time.Duration {
 	wait := min(idle, c.untilAdmission())
-	if c.pending != "" || c.adrift || c.live.low() {
+	switch {
+	case c.pending == poolEmpty || c.pending == "" && c.live.low():
+		wait = min(wait, max(time.Until(c.loadedAt.Add(refillEvery)), time.Until(c.retry), time.Millisecond))
+	case c.pending != "" || c.adrift:
 		wait = min(wait, max(time.Until(c.next), time.Until(c.retry), time.Millisecond))
 	}
 	if c.unwritten && c.pending == "" {

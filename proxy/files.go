@@ -222,7 +222,7 @@ func (s *shape) defaults(t *text, name string) {
 		t.line("default-server init-addr last,libc,none")
 	}
 	if o.CompressionAlgo != "" {
-		t.line("compression algo", quote(o.CompressionAlgo))
+		t.line("compression algo", quoteAll(strings.Fields(o.CompressionAlgo)))
 		if o.CompressionType != "" {
 			t.line("compression type", quoteAll(strings.Fields(o.CompressionType)))
 		}

@@ -172,18 +172,23 @@ func (s *shape) special(t *text, rule *special, number int) {
 	if rule.srcPort != 0 {
 		conds = append(conds, "{ dst_port "+strconv.Itoa(rule.srcPort)+" }")
 	}
+	crowded := len(rule.groups) > shortRule
 	for i, group := range rule.groups {
-		conds = append(conds, s.group(t, fmt.Sprintf("r%d.%d", number, i), group))
+		conds = append(conds, s.group(t, fmt.Sprintf("r%d.%d", number, i), group, crowded))
 	}
 	if len(rule.not) > 0 {
-		conds = append(conds, "!"+s.group(t, fmt.Sprintf("r%d.not", number), rule.not))
+		conds = append(conds, "!"+s.group(t, fmt.Sprintf("r%d.not", number), rule.not, crowded))
 	}
 	t.line("http-request set-var(txn.special) str("+rule.backend+") if", strings.Join(conds, " "))
 }
 
+// shortRule is how many conditions fit into the line of a rule, which has 64 words at most;
+// with more, each gets a name.
+const shortRule = 3
+
 // group renders conditions of which one must hold: in place if there is but one.
-func (s *shape) group(t *text, name string, list []condition) string {
-	if len(list) == 1 {
+func (s *shape) group(t *text, name string, list []condition, named bool) string {
+	if len(list) == 1 && !named {
 		return "{ " + list[0].criterion + " -- " + quoteAll(list[0].patterns) + " }"
 	}
 	for _, c := range list {

@@ -30,6 +30,7 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	}
 	if err := c.cfg.Process.Load(ctx, generation); err != nil {
 		c.metrics.loaded("failed", 0)
+		c.accepted = "" // perhaps for a local file that is not what it was
 		c.rejectPorts(ctx, err)
 		return c.putBack(err)
 	}
@@ -57,10 +58,11 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 }
 
 // The pool has room for a quarter more services than there are, within these bounds; one
-// that was used up is twice as large the next time.
+// that was used up fast is larger the next time.
 const (
 	leastPool = 256
 	mostPool  = 8192
+	fast      = 10 * time.Second
 )
 
 func (c *Controller) poolSize() int {
@@ -68,8 +70,8 @@ func (c *Controller) poolSize() int {
 		return 0
 	}
 	size := max(leastPool, len(c.current)/4)
-	if c.live.low() && time.Since(c.loadedAt) < tidyEvery {
-		size = max(size, 2*c.live.size)
+	if c.live.low() && time.Since(c.loadedAt) < fast {
+		size = max(size, 4*c.live.size)
 	}
 	return min(size, mostPool)
 }
@@ -185,7 +187,7 @@ const saveEvery = 5 * time.Second
 
 // save hands over what is live to be stored, now and then, or stores it at once with always.
 func (c *Controller) save(always bool) {
-	if c.cfg.LastGood == nil || !c.unsaved || !always && time.Since(c.saved) < saveEvery {
+	if c.cfg.LastGood == nil || !c.unsaved || !always && (c.writer.busy() || time.Since(c.saved) < saveEvery) {
 		return
 	}
 	items := make([]Item, 0, len(c.good))

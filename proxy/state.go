@@ -133,8 +133,6 @@ type Capabilities struct {
 	AddBackend, Experimental bool
 	// Cookie (3.0): servers that are added may have a cookie.
 	Cookie bool
-	// Removable (3.0): it can be waited for that a server may be deleted.
-	Removable bool
 	// LongCertificates (3.4): a certificate may be longer than a buffer.
 	LongCertificates bool
 }

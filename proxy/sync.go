@@ -46,11 +46,21 @@ func (c *Controller) sync(ctx context.Context, d Desired) error {
 // due reports whether what the plan leaves to a load, or the state of the pool, asks for
 // one now.
 func (c *Controller) due(p *plan) bool {
-	if now := time.Now(); now.Before(c.next) || now.Before(c.retry) {
+	now := time.Now()
+	switch {
+	case now.Before(c.retry):
+		return false
+	case p.load == poolEmpty || p.load == "" && c.live.low():
+		return now.After(c.loadedAt.Add(refillEvery)) && (!c.crowded || now.After(c.next))
+	case now.Before(c.next):
 		return false
 	}
-	return p.load != "" || c.live.low() || c.live.drifted && time.Since(c.changed) > tidyAfter && time.Since(c.loadedAt) > tidyEvery
+	return p.load != "" || c.live.drifted && time.Since(c.changed) > tidyAfter && time.Since(c.loadedAt) > tidyEvery
 }
+
+// refillEvery is how far loads that only refill the pool are apart at least: nobody waits
+// for those that come in time, and everybody for one that does not.
+const refillEvery = 500 * time.Millisecond
 
 // Services that got backends of the pool move to their own after a minute of rest, at most
 // every ten minutes.
@@ -62,7 +72,7 @@ const (
 // pace says when the next load may be.
 func (c *Controller) pace(s ProcessState) {
 	wait := c.cfg.Interval
-	if s.OldWorkers >= crowd {
+	if c.crowded = s.OldWorkers >= crowd; c.crowded {
 		wait = c.cfg.Crowded
 	}
 	c.next = time.Now().Add(wait)

@@ -2,6 +2,7 @@ package proxy
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -79,12 +80,18 @@ func (s *shape) tcpGroup(p *tcpPort) section {
 		t.line("balance", first.BalanceGroup)
 	}
 	tcpTimers(t, first)
-	sec := section{kind: "listen", name: fmt.Sprintf("tcpListen_%s_%d", p.group, p.port), owner: p.members[0].svc.Name, head: t.String()}
+	sec := section{
+		kind: "listen", name: fmt.Sprintf("tcpListen_%s_%d", p.group, p.port), owner: p.members[0].svc.Name, head: t.String(),
+		fixed: !dynamicBalance.MatchString(first.BalanceGroup),
+	}
 	for _, member := range p.members {
 		sec.servers = append(sec.servers, member.overlaid(s.groupServers(member, first.CheckTCP))...)
 	}
 	return sec
 }
+
+// dynamicBalance matches the algorithms with which servers can come and go.
+var dynamicBalance = regexp.MustCompile(`^(|roundrobin|leastconn|first|random.*)$`)
 
 func (s *shape) groupServers(member *target, check bool) []server {
 	name, port := member.svc.Name, member.dst.Port

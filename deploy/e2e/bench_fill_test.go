@@ -36,20 +36,31 @@ func fill(t testing.TB, r *replica, n, port int) time.Duration {
 			t.Fatal(err)
 		}
 	}
+	var last uint64
 	for i, ack := range acks {
 		select {
-		case <-ack.Ok():
+		case stored := <-ack.Ok():
+			last = max(last, stored.Sequence)
 		case err := <-ack.Err():
 			t.Fatalf("publish %s: %v", routeName(i), err)
 		case <-time.After(2 * ackLimit):
 			t.Fatalf("publish %s: no answer", routeName(i))
 		}
 	}
-	eventually(t, 5*time.Minute, fmt.Sprintf("%d services are live", n), r.fresh)
+	eventually(t, 5*time.Minute, fmt.Sprintf("%d services are live", n), func() error { return r.reached(last) })
 	if err := r.answers(routeName(n - 1)); err != nil {
 		t.Fatal(err)
 	}
 	return time.Since(since)
+}
+
+// reached is nil once the replica serves the log's state at a sequence.
+func (r *replica) reached(seq uint64) error {
+	s, err := r.own()
+	if err == nil && s.Live < seq {
+		err = fmt.Errorf("live up to %d of %d", s.Live, seq)
+	}
+	return err
 }
 
 // logURL is the address of the embedded NATS.

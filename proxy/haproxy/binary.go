@@ -128,7 +128,7 @@ func environment() []string {
 func (b Binary) Capabilities() proxy.Capabilities {
 	return proxy.Capabilities{
 		AddBackend: b.atLeast(3, 4), Experimental: b.Major == 3 && b.Minor == 4,
-		Cookie: b.atLeast(3, 0), Removable: b.atLeast(3, 0), LongCertificates: b.atLeast(3, 4),
+		Cookie: b.atLeast(3, 0), LongCertificates: b.atLeast(3, 4),
 	}
 }
 

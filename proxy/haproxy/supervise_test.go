@@ -48,9 +48,7 @@ func TestUnresolvableNamesHarmNobody(t *testing.T) {
 	if a := r.do(call{path: "/bad"}); a.status != 503 {
 		t.Errorf("unresolvable: status %d, want 503", a.status)
 	}
-	if text := r.file(proxy.ConfigFile); !strings.Contains(text, "server good good:") {
-		t.Errorf("the readable server line is missing:\n%s", text)
-	}
+	r.await("the readable server line", func() bool { return strings.Contains(r.file(proxy.ConfigFile), "server good good:") })
 }
 
 func TestAddressesThatChangeAreFollowed(t *testing.T) {
@@ -234,7 +232,11 @@ func TestFortyChangesAtOnceAreFewLoads(t *testing.T) {
 func TestReload(t *testing.T) {
 	r := newRig(t)
 	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
-	edited := r.file(proxy.ConfigFile) + "\nbackend by-hand\n    mode http\n"
+	text, err := r.controller.Config(t.Context()) // what is still to be written is written before
+	if err != nil {
+		t.Fatal(err)
+	}
+	edited := string(text) + "\nbackend by-hand\n    mode http\n"
 	if err := os.WriteFile(proxy.ConfigPath(&r.options), []byte(edited), 0o640); err != nil {
 		t.Fatal(err)
 	}

@@ -2,6 +2,7 @@ package haproxy
 
 import (
 	"bytes"
+	"regexp"
 	"strings"
 	"sync"
 
@@ -21,6 +22,9 @@ type tail struct {
 	dropped int64
 	partial []byte
 }
+
+// spareIsEmpty matches what HAProxy tells when a service has given its spare backend back.
+var spareIsEmpty = regexp.MustCompile(`backend 'pool:[0-9]+' has no server available`)
 
 func newTail(logger zerolog.Logger) *tail { return &tail{logger: logger} }
 
@@ -50,6 +54,8 @@ func (t *tail) Write(p []byte) (int, error) {
 
 func (t *tail) log(line string) {
 	switch {
+	case spareIsEmpty.MatchString(line): // what is meant to be
+		t.logger.Debug().Str("line", line).Msg("haproxy says")
 	case strings.HasPrefix(line, "[ALERT]"):
 		t.logger.Warn().Str("line", line).Msg("haproxy alert")
 	case strings.TrimSpace(line) != "":
