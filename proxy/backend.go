@@ -41,7 +41,7 @@ func (p *part) backend(e *entry) section {
 	tail := extra(s)
 	return section{
 		kind: "backend", name: e.backend, owner: s.Name, head: t.String(), tail: tail,
-		servers: p.httpServers(e), fixed: p.resolves(s) || tail != "",
+		servers: e.overlaid(p.httpServers(e)), fixed: p.resolves(s) || tail != "",
 	}
 }
 

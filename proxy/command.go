@@ -63,6 +63,9 @@ func addServer(backend string, s *server) []command {
 	if s.check {
 		list = append(list, command{text: "enable health " + id})
 	}
+	if s.maint {
+		return list
+	}
 	return append(list, command{text: "enable server " + id})
 }
 
@@ -72,6 +75,18 @@ func moveServer(backend string, s *server) command {
 
 // retire lets a server finish its requests without getting new ones.
 func retire(id string) command { return command{text: "set server " + id + " state maint"} }
+
+// putState gives a server its state; both cancel a drain that was ordered by hand.
+func putState(id string, maint bool) command {
+	if maint {
+		return retire(id)
+	}
+	return reinstate(id)
+}
+
+func setWeight(id string, weight int) command {
+	return command{text: fmt.Sprintf("set server %s weight %d", id, weight)}
+}
 
 func reinstate(id string) command { return command{text: "set server " + id + " state ready"} }
 

@@ -77,6 +77,8 @@ type Controller struct {
 	model *Model
 	live  *live // nil before the first load
 	items []Item
+	// overlays are those in the model.
+	overlays []Item
 	// current are the versions in the model, newcomers those that wait for their hosts.
 	current   map[string]candidate
 	newcomers map[string]newcomer

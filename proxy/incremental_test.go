@@ -54,6 +54,14 @@ func anyService(t *rapid.T) service.Service {
 	return s
 }
 
+// anyOverlays are some in which there is something for most of the services.
+func anyOverlays() []string {
+	return []string{
+		"", `{"state":"drain"}`, `{"state":"maint"}`, `{"weight":7}`, `{"servers":{"10.0.0.1":{"weight":3},"10.0.0.3":{"state":"maint"}}}`,
+		`{"destinations":{"0":{"weight":2}},"servers":{"a:81":{"state":"drain"}}}`, `{"state":"unknown"}`,
+	}
+}
+
 // A model that was changed service by service is the one that is built at once.
 func TestChangedModelIsTheBuiltOne(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
@@ -61,6 +69,7 @@ func TestChangedModelIsTheBuiltOne(t *testing.T) {
 		view := proxy.View{Addresses: addresses(map[string]string{"a": "10.0.0.1 10.0.0.2", "tasks.b": "10.0.0.3"})}
 		changed := proxy.Build(&o, nil, view)
 		services := map[string]service.Service{}
+		overlays := map[string][]byte{}
 		for range rapid.IntRange(1, 12).Draw(t, "steps") {
 			s := anyService(t)
 			if rapid.IntRange(0, 3).Draw(t, "remove") == 0 {
@@ -70,11 +79,19 @@ func TestChangedModelIsTheBuiltOne(t *testing.T) {
 				services[s.Name] = s
 				changed.Put(&s)
 			}
+			if rapid.Bool().Draw(t, "overlay") {
+				name, text := rapid.SampledFrom([]string{"a", "b", "c", "d"}).Draw(t, "over"), rapid.SampledFrom(anyOverlays()).Draw(t, "text")
+				overlays[name] = []byte(text)
+				changed.Overlay(name, []byte(text))
+			}
 			if rapid.Bool().Draw(t, "look") {
 				_ = changed.Digest() // what was looked at before must not be remembered
 			}
 		}
 		built := proxy.Build(&o, slices.Collect(maps.Values(services)), view)
+		for name, text := range overlays {
+			built.Overlay(name, text)
+		}
 		if diff := cmp.Diff(text(built), text(changed)); diff != "" {
 			t.Fatalf("(-built +changed):\n%s", diff)
 		}

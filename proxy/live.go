@@ -32,9 +32,9 @@ type live struct {
 	drifted bool
 	// leaving are servers in maintenance that still have connections.
 	leaving []leaver
-	// idle are servers found in maintenance that should work.
-	idle []string
-	maps map[string]map[string]string
+	// amiss sets right the servers that were found with another state or weight.
+	amiss []command
+	maps  map[string]map[string]string
 	// certs are in the order of HAProxy's list, readFile reads local ones.
 	certs    []presentedCert
 	readFile func(path string) ([]byte, error)

@@ -20,6 +20,7 @@ type Model struct {
 	pool  int
 
 	parts    map[string]*part    // by service
+	overlays map[string]overlaid // by service, which need not be there
 	sections map[string][]string // services of each aclName, sorted
 	routing  *routing
 	// touched are the services that may have changed since the touched ones were last
@@ -36,7 +37,7 @@ type Model struct {
 // newModel makes the model of no services.
 func newModel(o *Options, view *View) *Model {
 	return &Model{
-		options: o, view: view, plain: plainSection(o), parts: map[string]*part{}, sections: map[string][]string{},
+		options: o, view: view, plain: plainSection(o), parts: map[string]*part{}, overlays: map[string]overlaid{}, sections: map[string][]string{},
 		routing: newRouting(), touched: map[string]bool{}, noted: map[string]bool{},
 	}
 }
@@ -110,7 +111,7 @@ func (m *Model) leave(s *service.Service) {
 // expand makes a service's part again.
 func (m *Model) expand(s *service.Service) {
 	first := m.sections[s.Section()][0] == s.Name
-	m.replace(s.Name, expand(m.options, m.view, s, sectionName(s, first)))
+	m.replace(s.Name, m.part(s, sectionName(s, first)))
 }
 
 // replace puts a part in the place of what its service had before; nil: nothing.

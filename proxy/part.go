@@ -27,10 +27,11 @@ type part struct {
 	common bool
 }
 
-// expand makes the part of a renderable service whose parts are called after section.
-func expand(o *Options, view *View, s *service.Service, section string) *part {
-	p := &part{options: o, view: view, svc: s, lists: map[string]*userList{}, hosts: hostsOf(s)}
+// part makes that of a renderable service whose parts are called after section.
+func (m *Model) part(s *service.Service, section string) *part {
+	p := &part{options: m.options, view: m.view, svc: s, lists: map[string]*userList{}, hosts: hostsOf(s)}
 	p.targets = targetsOf(s, section)
+	p.overlay(m.overlays[s.Name])
 	for i := range p.targets {
 		if t := &p.targets[i]; t.http() {
 			p.enter(t)

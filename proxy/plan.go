@@ -197,12 +197,14 @@ func (l *live) movable(b *backend, s *section) bool {
 		have, ok := b.has[want.name]
 		gone := slices.IndexFunc(l.leaving, func(o leaver) bool { return o.backend == b.name && o.server.name == want.name })
 		switch {
-		case ok && (have == *want || want.resolvers && have.sameButAddress(want)):
+		case ok && !b.weighs(&have, want):
+			return false
+		case ok && (have.set(want) == *want || want.resolvers && have.sameButAddress(want)):
 		case ok && have.addr.IsValid() && want.addr.IsValid() && have.sameButAddress(want):
 		case !want.addr.IsValid() && !s.fixed:
 		case s.fixed, ok && have.addr.IsValid(), want.cookie != "" && !l.can.Cookie:
 			return false
-		case gone >= 0 && !l.leaving[gone].server.sameButAddress(want):
+		case gone >= 0 && !(l.leaving[gone].server.sameButAddress(want) && b.weighs(&l.leaving[gone].server, want)):
 			return false
 		}
 	}
@@ -221,7 +223,11 @@ func (l *live) staff(p *plan, name string, servers []server) {
 		if wanted[want.name] = want.addr.IsValid() || ok && !have.addr.IsValid(); !wanted[want.name] {
 			continue
 		}
-		if ok && have == want || want.resolvers || !want.addr.IsValid() {
+		if want.resolvers || !want.addr.IsValid() {
+			if ok {
+				p.commands = append(p.commands, adjust(name, &have, &want)...)
+				b.has[want.name] = have.set(&want)
+			}
 			continue
 		}
 		p.commands = append(p.commands, l.hire(name, have, want)...)
@@ -240,11 +246,13 @@ func (l *live) hire(backend string, have, want server) []command {
 	id := backend + "/" + want.name
 	back := slices.IndexFunc(l.leaving, func(o leaver) bool { return o.backend == backend && o.server.name == want.name })
 	switch {
+	case have.addr.IsValid() && have.addr == want.addr && have.port == want.port:
+		return adjust(backend, &have, &want)
 	case have.addr.IsValid():
-		return []command{moveServer(backend, &want)}
+		return append([]command{moveServer(backend, &want)}, adjust(backend, &have, &want)...)
 	case back >= 0: // it has not gone yet
 		l.leaving = slices.Delete(l.leaving, back, back+1)
-		return []command{moveServer(backend, &want), reinstate(id)}
+		return append([]command{moveServer(backend, &want)}, adjust(backend, &server{weight: -1, maint: true}, &want)...)
 	case have.name != "": // a line of the configuration without an address cannot get one
 		return append([]command{retire(id), deleteServer(id, nil)}, addServer(backend, &want)...)
 	}

@@ -106,7 +106,7 @@ func (c *Controller) resync(ctx context.Context) (*plan, error) {
 	c.metrics.applied("resync", 0)
 	c.model.touchAll()
 	c.live.touchLines(c.model)
-	if err := c.exec(ctx, c.live.idleServers()); err != nil {
+	if err := c.exec(ctx, c.live.rightServers()); err != nil {
 		return nil, err
 	}
 	return c.command(ctx)
@@ -161,6 +161,7 @@ const (
 	stateServer  = 3
 	stateAddr    = 4
 	stateAdmin   = 6
+	stateWeight  = 7
 	statePort    = 18
 	stateColumns = 19
 )
@@ -172,7 +173,7 @@ func (l *live) readServers(text string) error {
 		return fmt.Errorf("%w: %.100q", errState, text)
 	}
 	found := map[string]map[string]server{}
-	l.leaving, l.idle = nil, nil
+	l.leaving, l.amiss = nil, nil
 	for line := range strings.Lines(text) {
 		f := strings.Fields(line)
 		if len(f) < stateColumns || f[0] == "#" {
@@ -187,9 +188,7 @@ func (l *live) readServers(text string) error {
 			l.leaving = append(l.leaving, leaver{name, srv})
 			continue
 		}
-		if f[stateAdmin] != "0" && srv.addr.IsValid() {
-			l.idle = append(l.idle, name+"/"+srv.name)
-		}
+		l.amiss = append(l.amiss, srv.amiss(name, f)...)
 		found[name][srv.name] = srv
 	}
 	for name, b := range l.backends {
@@ -199,6 +198,27 @@ func (l *live) readServers(text string) error {
 		}
 	}
 	return nil
+}
+
+// Bits of the administrative state: ordered by a command, or by a word of the configuration.
+const (
+	forcedMaint = 0x01
+	forcedDrain = 0x08
+)
+
+// amiss are the commands for what HAProxy tells of the server's state and weight, if that is
+// not as it should be.
+func (s *server) amiss(backend string, f []string) []command {
+	var list []command
+	id := backend + "/" + s.name
+	admin, err := strconv.Atoi(f[stateAdmin])
+	if err != nil || (admin&forcedMaint != 0) != s.maint || admin&forcedDrain != 0 {
+		list = append(list, putState(id, s.maint))
+	}
+	if f[stateWeight] != strconv.Itoa(s.weight) {
+		list = append(list, setWeight(id, s.weight))
+	}
+	return list
 }
 
 // recognise completes what HAProxy tells of a server by what is known of it.
@@ -224,16 +244,13 @@ func (l *live) recognise(backend string, f []string) (server, bool) {
 	return known, true
 }
 
-// idleServers put those to work that are in maintenance and should not be.
-func (l *live) idleServers() []command {
-	var list []command
-	for _, id := range l.idle {
-		list = append(list, reinstate(id))
-	}
+// rightServers give servers the state and weight that they should have.
+func (l *live) rightServers() []command {
+	list := l.amiss
 	for _, o := range l.leaving {
 		list = append(list, retire(o.String()))
 	}
-	l.idle = nil
+	l.amiss = nil
 	return list
 }
 

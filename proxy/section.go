@@ -30,6 +30,10 @@ type server struct {
 	cookie     string
 	// resolvers: HAProxy looks the host up itself.
 	resolvers bool
+	// weight is its part of the requests, 0 also while it is drained; maint: it gets none at
+	// all.
+	weight int
+	maint  bool
 }
 
 // plainSection is the backend of a service without needs of its own; each backend of the
@@ -72,6 +76,12 @@ func (s *server) words() []string {
 	if s.cookie != "" {
 		words = append(words, "cookie "+s.cookie)
 	}
+	if s.weight != 1 {
+		words = append(words, "weight "+strconv.Itoa(s.weight))
+	}
+	if s.maint {
+		words = append(words, "disabled")
+	}
 	return append(words, s.initAddr())
 }
 
@@ -86,7 +96,7 @@ func (s *server) initAddr() string {
 	return "init-addr " + s.addr.String() + ",none"
 }
 
-// sameButAddress reports whether only address and port may differ.
+// sameButAddress reports whether only address, port, weight and maintenance may differ.
 func (s *server) sameButAddress(o *server) bool {
 	return s.name == o.name && s.check == o.check && s.tls == o.tls && s.cookie == o.cookie && s.resolvers == o.resolvers
 }
@@ -95,7 +105,7 @@ func (s *server) sameButAddress(o *server) bool {
 // before 3.0 runs starts with all settings at zero and ignores default-server, so each
 // setting is told: without those of the pool no connection would ever be used again.
 func (s *server) add() string {
-	words := []string{hostPort(s.addr.String(), s.port), "weight 1 pool-max-conn 1000 pool-purge-delay 5s"}
+	words := []string{hostPort(s.addr.String(), s.port), "weight", strconv.Itoa(s.weight), "pool-max-conn 1000 pool-purge-delay 5s"}
 	if s.check {
 		words = append(words, "check inter 2s fall 3 rise 2")
 	}

@@ -25,6 +25,9 @@ type Desired struct {
 	Items    []Item
 	// Certificates are sorted by name.
 	Certificates []Bundle
+	// Overlays are what is in force over services, sorted by the service's name, Values as
+	// service.DecodeOverlay reads them. One without its service has no effect.
+	Overlays []Item
 }
 
 // Source gives the desired state. It is level-triggered: Changed returns the channel that

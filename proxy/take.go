@@ -24,6 +24,11 @@ func (c *Controller) take(ctx context.Context, d Desired) {
 	if news := c.resolver.News(); news != nil {
 		c.model.Readdress(news)
 	}
+	for _, name := range changedItems(c.overlays, d.Overlays) {
+		it, _ := findItem(d.Overlays, name)
+		c.model.Overlay(name, it.Value)
+	}
+	c.overlays = d.Overlays
 	before := c.items
 	c.items = d.Items
 	for _, name := range changedItems(before, d.Items) {
@@ -58,12 +63,14 @@ func changedItems(before, after []Item) []string {
 }
 
 // item is the desired one of a service; false: there is none.
-func (c *Controller) item(name string) (Item, bool) {
-	i, found := slices.BinarySearchFunc(c.items, name, func(it Item, n string) int { return compareStrings(it.Name, n) })
+func (c *Controller) item(name string) (Item, bool) { return findItem(c.items, name) }
+
+func findItem(items []Item, name string) (Item, bool) {
+	i, found := slices.BinarySearchFunc(items, name, func(it Item, n string) int { return compareStrings(it.Name, n) })
 	if !found {
 		return Item{}, false
 	}
-	return c.items[i], true
+	return items[i], true
 }
 
 // turn makes the newest version of a service the one to serve, or a substitute if it is

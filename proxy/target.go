@@ -37,6 +37,8 @@ type target struct {
 	// section prefixes the names of this service's parts, unique per service.
 	section string
 	place   place
+	// overlay is in force over its servers, nil: none.
+	overlay *service.Overlay
 }
 
 // entry is one way into a target: plain or TLS, each with its own backend.

@@ -85,7 +85,7 @@ func (s *shape) tcpGroup(p *tcpPort) section {
 		fixed: !dynamicBalance.MatchString(first.BalanceGroup),
 	}
 	for _, member := range p.members {
-		sec.servers = append(sec.servers, s.groupServers(member, first.CheckTCP)...)
+		sec.servers = append(sec.servers, member.overlaid(s.groupServers(member, first.CheckTCP))...)
 	}
 	return sec
 }
@@ -242,7 +242,7 @@ func (s *shape) tcpBackend(member *target) section {
 	resolves, tail := p.resolves(member.svc), extra(member.svc)
 	return section{
 		kind: "backend", name: member.name(), owner: member.svc.Name, head: t.String(), tail: tail,
-		servers: p.servers(&entry{target: member, port: member.dst.Port}, member.dst.CheckTCP || resolves),
+		servers: member.overlaid(p.servers(&entry{target: member, port: member.dst.Port}, member.dst.CheckTCP || resolves)),
 		fixed:   resolves || tail != "",
 	}
 }

@@ -23,6 +23,7 @@ func newLogCommand(p *program) *cobra.Command {
 		Short: "Show the events: sequence, time, actor, origin, kind, key, result",
 		Example: `  sluice log
   sluice log go-demo --since 2h
+  sluice log go-demo --kind overlay
   sluice log --follow --output json`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: p.completeNames,
@@ -31,7 +32,9 @@ func newLogCommand(p *program) *cobra.Command {
 				if err := service.CheckName(args[0]); err != nil {
 					return err
 				}
-				query.Key = service.Key(args[0])
+				if query.Key = service.Key(args[0]); query.Kind == "overlay" {
+					query.Key = service.OverlayKey(args[0])
+				}
 			}
 			from, err := parseSince(since, time.Now())
 			if err != nil {
@@ -41,6 +44,7 @@ func newLogCommand(p *program) *cobra.Command {
 		},
 	}
 	cmd.Flags().Uint64Var(&query.After, "after", 0, "begin after this sequence")
+	cmd.Flags().StringVar(&query.Kind, "kind", "service", "events of: service, overlay (drain, maintenance, weights)")
 	cmd.Flags().StringVar(&since, "since", "", "begin at this time (2026-01-31T12:00:00Z) or so long ago (90m)")
 	cmd.Flags().BoolVar(&query.Follow, "follow", false, "go on with new events")
 	return cmd

@@ -90,6 +90,7 @@ func clientCommands(p *program) []*cobra.Command {
 		newHealthcheckCommand(p),
 		newVersionCommand(p),
 	}
+	all = append(all, newOverlayCommands(p)...)
 	for _, cmd := range all {
 		interruptible(cmd)
 	}

@@ -55,7 +55,10 @@ func newShowCommand(p *program) *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return p.printDefinition(item.Definition)
+			if err := p.printDefinition(item.Definition); err != nil {
+				return err
+			}
+			return p.showOverlay(cmd.Context(), client, args[0])
 		},
 	}
 }
@@ -89,13 +92,13 @@ type summary struct {
 }
 
 func (p *program) printServices(items []api.Item) error {
-	t := newTable(p.out, "NAME", "RULES", "PORTS", "CHANGED", "STAMP")
+	t := newTable(p.out, "NAME", "RULES", "PORTS", "OVERLAY", "CHANGED", "STAMP")
 	for _, item := range items {
 		var s summary
 		if err := json.Unmarshal(item.Definition, &s); err != nil {
 			return fmt.Errorf("read service %s: %w", item.Name, err)
 		}
-		t.row(item.Name, s.rules(), s.ports(), changed(item.Stamp), item.Stamp)
+		t.row(item.Name, s.rules(), s.ports(), overlaid(item.Overlay), changed(item.Stamp), item.Stamp)
 	}
 	return t.flush()
 }

@@ -85,7 +85,7 @@ func (p *problems) json(err error) {
 		p.add("body", "", fault{"is not JSON: " + printableText(err.Error()), "send one JSON object"})
 		return
 	}
-	field := strings.TrimPrefix(wrong.Field, "plain.")
+	field := strings.TrimPrefix(strings.TrimPrefix(wrong.Field, "plain."), "Setting.")
 	if field == "" {
 		field = "body"
 	}
@@ -98,8 +98,8 @@ func jsonType(kind string) string {
 		return "a " + kind
 	case "slice":
 		return "an array"
-	case "struct":
+	case "struct", "map":
 		return "an object"
 	}
-	return "a number"
+	return "a whole number"
 }

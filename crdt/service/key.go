@@ -5,8 +5,11 @@ import (
 	"strings"
 )
 
-// keyPrefix is the kind of map entry that holds services.
-const keyPrefix = "service/"
+// Kinds of map entries: services, and what is in force over them.
+const (
+	keyPrefix     = "service/"
+	overlayPrefix = "overlay/"
+)
 
 var namePattern = regexp.MustCompile(`^[A-Za-z0-9_.-]{1,128}$`)
 
@@ -21,6 +24,16 @@ func Name(key string) (string, bool) {
 		return "", false
 	}
 	return name, true
+}
+
+// OverlayKey is the map key of the overlay over the service called name.
+func OverlayKey(name string) string { return overlayPrefix + name }
+
+// Overlaid is the service that the overlay with key belongs to; false if key is not that of
+// an overlay or holds a name that no service can have.
+func Overlaid(key string) (string, bool) {
+	name, ok := strings.CutPrefix(key, overlayPrefix)
+	return name, ok && nameRule(name) == (fault{})
 }
 
 // CheckName returns Errors naming serviceName unless name can be a service's name.

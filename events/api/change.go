@@ -141,9 +141,16 @@ func (s *Server) put(ctx context.Context, svc *service.Service, t terms) (Receip
 	}
 	key, same := service.Key(svc.Name), sameAs(value)
 	// Listeners announce everything again and again: what is served already is not tried again.
-	if now, ok := s.cfg.Replica.Entry(key); !ok || !now.Live() || !same(now.Value, value) {
+	now, ok := s.cfg.Replica.Entry(key)
+	exists := ok && now.Live()
+	if !exists || !same(now.Value, value) {
 		if err := s.cfg.Proxy.Check(ctx, *svc); err != nil {
 			return Receipt{}, fmt.Errorf("check %s: %w", svc.Name, err)
+		}
+	}
+	if _, local := s.cfg.Local[svc.Name]; !exists && !local {
+		if err := s.forgetOverlay(ctx, svc.Name, t.who); err != nil {
+			return Receipt{}, err
 		}
 	}
 	return s.write(ctx, t.wait, events.Change{
@@ -173,13 +180,30 @@ func (s *Server) remove(ctx context.Context, name string, t terms) (Receipt, err
 	if err := s.keepLocal(name); err != nil {
 		return Receipt{}, err
 	}
-	return s.write(ctx, t.wait, events.Change{
+	c := events.Change{
 		Key: service.Key(name), Delete: true,
 		Actor: t.who.actor, Origin: t.who.origin, TraceParent: t.who.trace, IfMatch: t.cond.stamp,
-	})
+	}
+	r, err := s.publish(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	if err := s.forgetOverlay(ctx, name, t.who); err != nil {
+		s.log.Warn().Err(err).Str("service", name).Msg("the overlay of a removed service stays, without effect")
+	}
+	return s.awaited(ctx, t.wait, r, c.Key)
 }
 
 func (s *Server) write(ctx context.Context, w waiting, c events.Change) (Receipt, error) {
+	r, err := s.publish(ctx, c)
+	if err != nil {
+		return r, err
+	}
+	return s.awaited(ctx, w, r, c.Key)
+}
+
+// publish makes a change durable.
+func (s *Server) publish(ctx context.Context, c events.Change) (Receipt, error) {
 	got, err := s.cfg.Replica.Write(ctx, c)
 	// Without an event id nothing of the change itself was sent.
 	if errors.Is(err, events.ErrUnknownOutcome) && got.EventID != "" {
@@ -190,11 +214,15 @@ func (s *Server) write(ctx context.Context, w waiting, c events.Change) (Receipt
 	if err != nil {
 		return Receipt{}, err
 	}
-	r := newReceipt(got)
+	return newReceipt(got), nil
+}
+
+// awaited waits as the caller wants.
+func (s *Server) awaited(ctx context.Context, w waiting, r Receipt, key string) (Receipt, error) {
 	if w.scope == events.WaitNone {
 		return r, nil
 	}
-	return s.await(ctx, w, r, c.Key)
+	return s.await(ctx, w, r, key)
 }
 
 // endWithServer calls cancel when the server stops, so that a caller who waits is answered

@@ -92,6 +92,7 @@ type call struct {
 	body         []byte
 	contentType  string
 	ifMatch      string
+	create       bool // only if there is none
 }
 
 // Reconfigure publishes a definition given as Docker Flow Proxy's parameters.
@@ -172,7 +173,7 @@ func (c *Client) Health(ctx context.Context) error {
 }
 
 // Events hands the events that q selects to handle, in order; with q.Follow until ctx
-// ends or handle returns an error. Kind is not used: the API has events of services only.
+// ends or handle returns an error. Kind is service (also if empty) or overlay.
 func (c *Client) Events(ctx context.Context, q events.Query, handle func(events.Record) error) error {
 	v := url.Values{}
 	v.Set("after", strconv.FormatUint(q.After, 10))
@@ -180,7 +181,11 @@ func (c *Client) Events(ctx context.Context, q events.Query, handle func(events.
 		v.Set("follow", "true")
 	}
 	if q.Key != "" {
-		v.Set("service", strings.TrimPrefix(q.Key, service.Key("")))
+		_, name, _ := strings.Cut(q.Key, "/")
+		v.Set("service", name)
+	}
+	if q.Kind != "" {
+		v.Set("kind", q.Kind)
 	}
 	res, err := c.do(ctx, call{method: http.MethodGet, path: "/v1/events", query: v}, "application/x-ndjson")
 	if err != nil {
@@ -237,6 +242,9 @@ func (c *Client) do(ctx context.Context, in call, accept string) (*http.Response
 	set(OriginHeader, c.origin)
 	if c.token != "" {
 		set("Authorization", "Bearer "+c.token)
+	}
+	if in.create {
+		set("If-None-Match", "*")
 	}
 	if in.ifMatch == "*" {
 		set("If-Match", "*")

@@ -18,7 +18,7 @@ import (
 // writePatience is how long a reader may take nothing before its stream is cut.
 const writePatience = 30 * time.Second
 
-// events answers the events of services, as JSON lines or, by Accept, as server-sent events.
+// events answers the events of services, or of what is over them, as JSON lines or, by Accept, as server-sent events.
 func (s *Server) events(w http.ResponseWriter, r *http.Request, _ caller) error {
 	query, err := parseQuery(r)
 	if err != nil {
@@ -67,6 +67,14 @@ func parseQuery(r *http.Request) (events.Query, error) {
 	if err != nil {
 		return out, badParam("query", err.Error(), "percent-encode the values")
 	}
+	key := service.Key
+	switch kind := q.Get("kind"); kind {
+	case "", "service":
+	case "overlay":
+		out.Kind, key = kind, service.OverlayKey
+	default:
+		return out, badParam("kind", "is no kind of events", "use service or overlay")
+	}
 	after := q.Get("after")
 	// A browser that reconnects tells so what it has seen.
 	if id := r.Header.Get("Last-Event-ID"); id != "" && wantsSSE(r) {
@@ -81,7 +89,7 @@ func parseQuery(r *http.Request) (events.Query, error) {
 		if err := service.CheckName(name); err != nil {
 			return out, err
 		}
-		out.Key = service.Key(name)
+		out.Key = key(name)
 	}
 	if text := q.Get("follow"); text != "" {
 		if out.Follow, err = strconv.ParseBool(text); err != nil {

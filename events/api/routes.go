@@ -66,6 +66,11 @@ func (s *Server) routes() http.Handler {
 		http.MethodPut:    {changes, s.putService},
 		http.MethodDelete: {changes, s.deleteService},
 	})
+	add("/v1/services/{name}/overlay", false, map[string]action{
+		http.MethodGet:    {reads, s.getOverlay},
+		http.MethodPut:    {changes, s.putOverlay},
+		http.MethodDelete: {changes, s.deleteOverlay},
+	})
 	add("/v1/events", false, get(reads, s.events))
 	add("/v1/why", false, get(reads, s.why))
 	add("/v1/replicas", false, get(reads, s.replicas))

@@ -22,6 +22,8 @@ type Item struct {
 	Stamp string `json:"stamp"`
 	// Definition is the JSON definition without its secrets.
 	Definition json.RawMessage `json:"definition"`
+	// Overlay is what is in force over the service; absent: nothing. Only in lists.
+	Overlay json.RawMessage `json:"overlay,omitempty"`
 }
 
 // itemList is the answer of GET /v1/services.
@@ -40,9 +42,10 @@ func (s *Server) listServices(w http.ResponseWriter, r *http.Request, _ caller) 
 	if err := refuseAt(r); err != nil {
 		return err
 	}
-	out := itemList{Services: []Item{}}
+	out, overlays := itemList{Services: []Item{}}, s.overlays()
 	for _, e := range s.cfg.Replica.Entries(service.Key("")) {
 		if item, ok := itemOf(e); ok {
+			item.Overlay = overlays[item.Name]
 			out.Services = append(out.Services, item)
 		}
 	}

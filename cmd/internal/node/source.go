@@ -17,6 +17,7 @@ type source struct {
 
 	mu           sync.Mutex
 	items        carried[proxy.Item]
+	overlays     carried[proxy.Item]
 	certificates carried[proxy.Bundle]
 }
 
@@ -24,7 +25,7 @@ var _ proxy.Source = (*source)(nil)
 
 // newSource opens certificates with open; nil: this replica has no cluster key.
 func newSource(r *events.Replica, open func(box string) ([]byte, error)) *source {
-	return &source{replica: r, items: carried[proxy.Item]{make: item}, certificates: certificates(open)}
+	return &source{replica: r, items: carried[proxy.Item]{make: item}, overlays: carried[proxy.Item]{make: overlay}, certificates: certificates(open)}
 }
 
 func (s *source) Changed() <-chan struct{} { return s.replica.Changed() }
@@ -38,6 +39,7 @@ func (s *source) Desired() proxy.Desired {
 	return proxy.Desired{
 		Ready: view.Restored, StreamID: view.StreamID, Seq: view.Seq,
 		Items:        s.items.of(events.Below(entries, service.Key(""))),
+		Overlays:     s.overlays.of(events.Below(entries, service.OverlayKey(""))),
 		Certificates: s.certificates.of(events.Below(entries, api.CertificateKey(""))),
 	}
 }
@@ -45,6 +47,12 @@ func (s *source) Desired() proxy.Desired {
 // item leaves out what no service can be called.
 func item(e *crdt.Entry) (proxy.Item, bool) {
 	name, ok := service.Name(e.Key)
+	return proxy.Item{Name: name, Version: e.Stamp.String(), Value: e.Value}, ok
+}
+
+// overlay leaves out what is over no service's name.
+func overlay(e *crdt.Entry) (proxy.Item, bool) {
+	name, ok := service.Overlaid(e.Key)
 	return proxy.Item{Name: name, Version: e.Stamp.String(), Value: e.Value}, ok
 }
 

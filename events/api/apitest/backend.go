@@ -65,7 +65,7 @@ func (b *Backend) Write(_ context.Context, c events.Change) (events.Receipt, err
 	}
 	same := c.Delete == !now.Live()
 	if same && !c.Delete {
-		same = c.Equal(now.Value, c.Value)
+		same = bytes.Equal(now.Value, c.Value) || c.Equal != nil && c.Equal(now.Value, c.Value)
 	}
 	seq := uint64(len(b.records))
 	if same && c.IfMatch == "" {
@@ -218,7 +218,7 @@ func (b *Backend) Records(ctx context.Context, q events.Query, handle func(event
 		b.mu.Unlock()
 		for _, r := range batch {
 			next++
-			if q.Key != "" && r.Key != q.Key {
+			if q.Key != "" && r.Key != q.Key || q.Kind != "" && r.Kind != q.Kind {
 				continue
 			}
 			if err := handle(r); err != nil {

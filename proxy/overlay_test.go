@@ -1,0 +1,70 @@
+package proxy_test
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"sluice/crdt/service"
+	"sluice/proxy"
+)
+
+// Servers have the weights and states that are in force, in every kind of section, and
+// HAProxy takes that.
+func TestOverlaysInTheFiles(t *testing.T) {
+	dir := t.TempDir()
+	o := testOptions(dir)
+	view := proxy.View{Addresses: addresses(map[string]string{"api": "10.0.0.8 10.0.0.9", "tasks.sticky": "10.0.1.1 10.0.1.2", "tasks.r1": "10.0.2.1"})}
+	api := simple("api", 8080, "/api")
+	api.Destinations[0].HTTPSPort = 8443
+	sticky := simple("sticky", 80, "/sticky")
+	sticky.SessionType = "sticky-server"
+	group := service.Service{Name: "r1", Destinations: []service.Destination{{Port: 6379, SrcPort: 6002, ReqMode: service.TCP, ServiceGroup: "g"}}}
+	tcp := service.Service{Name: "tcp", Destinations: []service.Destination{
+		{Index: 1, Port: 1, SrcPort: 6003, ReqMode: service.TCP}, {Index: 2, Port: 2, SrcPort: 6004, ReqMode: service.TCP},
+	}}
+	m := proxy.Build(&o, []service.Service{api, sticky, group, tcp, simple("free", 80, "/free")}, view)
+	for name, text := range map[string]string{
+		"api": `{"weight":9,"servers":{"10.0.0.9:8443":{"state":"maint"},"10.0.0.8":{"state":"drain"}}}`, "sticky": `{"servers":{"10.0.1.2":{"state":"maint","weight":0}}}`,
+		"r1": `{"servers":{"r1":{"weight":4}}}`, "tcp": `{"destinations":{"2":{"state":"maint"}}}`, "orphan": `{"state":"maint"}`,
+	} {
+		m.Overlay(name, []byte(text))
+	}
+	var got []string
+	for line := range strings.Lines(string(fileOf(t, m, proxy.ConfigFile))) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "server ") {
+			got = append(got, line)
+		}
+	}
+	want := []string{
+		"server r1_0 10.0.2.1:6379 weight 4",
+		"server tcp tcp:1 init-addr none",
+		"server tcp tcp:2 disabled init-addr none",
+		"server api api:8080 weight 0 init-addr 10.0.0.8,none",
+		"server api_2 api:8080 weight 9 init-addr 10.0.0.9,none",
+		"server api api:8443 weight 0 init-addr 10.0.0.8,none",
+		"server api_2 api:8443 weight 9 disabled init-addr 10.0.0.9,none",
+		"server free free:80 init-addr none",
+		"server sticky_0 10.0.1.1:80 check cookie sticky_0",
+		"server sticky_1 10.0.1.2:80 check cookie sticky_1 weight 0 disabled",
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Error(diff)
+	}
+	if notes := m.Notes(); len(notes) != 0 {
+		t.Errorf("notes %q", notes)
+	}
+	accept(t, m, dir)
+}
+
+func fileOf(t *testing.T, m *proxy.Model, name string) []byte {
+	t.Helper()
+	for _, f := range m.Files(1) {
+		if f.Name == name {
+			return f.Data
+		}
+	}
+	t.Fatalf("no file %s", name)
+	return nil
+}
