@@ -166,7 +166,7 @@ func NewController(cfg Config) (*Controller, error) {
 		resolver: NewResolver(ResolverConfig{Lookup: cfg.Lookup, Interval: cfg.Resolve}),
 		metrics:  newMetrics(cfg.Registerer), presented: newPresented(),
 		requests: make(chan request), checks: make(chan struct{}, 2), news: make(chan struct{}),
-		names: &names{}, current: map[string]candidate{}, newcomers: map[string]newcomer{},
+		names: newNames(), current: map[string]candidate{}, newcomers: map[string]newcomer{},
 		good: map[string]candidate{}, banned: map[string]*ban{}, banTime: map[string]time.Duration{},
 	}
 	c.options, c.doubtful = &c.cfg.Options, true

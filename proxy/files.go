@@ -150,6 +150,14 @@ func (m *Model) body() string {
 // poolText renders the backends that services get which come while HAProxy runs, or the
 // settings of those that it adds.
 func (m *Model) poolText() string {
+	if m.spare.text != "" && m.spare.size == m.pool {
+		return m.spare.text
+	}
+	m.spare.size, m.spare.text = m.pool, m.makePoolText()
+	return m.spare.text
+}
+
+func (m *Model) makePoolText() string {
 	var t text
 	t.WriteString("# Spare backends, which services have from their coming until the next load.\n")
 	if m.options.AddBackend {

@@ -24,7 +24,7 @@ type live struct {
 	bound map[tenant]string
 	owned map[string][]string
 	// lent are the backends of the pool in use, with the name at rest of their section.
-	lent map[string]string
+	lent *names
 	// free are the backends of the pool that nobody has, size is how many there were.
 	free []string
 	size int
@@ -61,11 +61,12 @@ type leaver struct {
 func (o leaver) String() string { return o.backend + "/" + o.server.name }
 
 // newLive is what a worker holds that has just loaded the model.
-func newLive(m *Model, can Capabilities) *live {
+func newLive(m *Model, can Capabilities, lent *names) *live {
+	lent.clear()
 	sh := m.shape()
 	l := &live{
 		can: can, made: sh.used, ports: sh.ports, wild: maps.Clone(m.routing.wild), plain: m.plain,
-		backends: map[string]*backend{}, bound: map[tenant]string{}, owned: map[string][]string{}, lent: map[string]string{},
+		backends: map[string]*backend{}, bound: map[tenant]string{}, owned: map[string][]string{}, lent: lent,
 		maps: sh.smallMaps(), size: m.pool, certs: presents(sh), readFile: os.ReadFile,
 	}
 	l.before, l.behind = sh.structure(sh.used)
@@ -111,12 +112,12 @@ func (l *live) bind(t tenant, name string) {
 	}
 	l.bound[t], l.backends[name].owner = name, t.service
 	if pooled(name) {
-		l.lent[name] = t.section
+		l.lent.set(name, t.section)
 	}
 }
 
 func (l *live) unbind(t tenant) {
-	delete(l.lent, l.bound[t])
+	l.lent.remove(l.bound[t])
 	delete(l.bound, t)
 	rest := slices.DeleteFunc(l.owned[t.service], func(n string) bool { return n == t.section })
 	if l.owned[t.service] = rest; len(rest) == 0 {

@@ -39,9 +39,8 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	if err := clean(c.options.CfgDir, files); err != nil {
 		c.log.Warn().Err(err).Msg("old files are left")
 	}
-	c.live = newLive(c.model, c.cfg.Capabilities)
+	c.live = newLive(c.model, c.cfg.Capabilities, c.names)
 	c.model.settled()
-	c.names.set(nil)
 	c.log.Info().Uint64("generation", generation).Int("services", len(c.current)).Str("because", c.pending).Dur("took", time.Since(began)).
 		Msg("haproxy serves a new configuration")
 	c.failures, c.retry = 0, time.Time{}
@@ -180,8 +179,7 @@ func (c *Controller) reloadAsIs(ctx context.Context) error {
 	c.metrics.loaded("ok", 0)
 	c.worker = c.cfg.Process.State(ctx).Worker
 	// Its files are what a load of the model would have been, edits aside.
-	c.live = newLive(c.model, c.cfg.Capabilities)
-	c.names.set(nil)
+	c.live = newLive(c.model, c.cfg.Capabilities, c.names)
 	c.publish(func(r *Report) { r.Generation = next })
 	return nil
 }

@@ -18,6 +18,11 @@ type Model struct {
 	// plain is the section that backends of the pool look like, pool how many there are.
 	plain section
 	pool  int
+	// spare is the text of the pool when it had this size.
+	spare struct {
+		size int
+		text string
+	}
 
 	parts    map[string]*part    // by service
 	overlays map[string]overlaid // by service, which need not be there

@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"maps"
 	"regexp"
 	"sync"
 )
@@ -10,13 +9,33 @@ import (
 // Its methods are safe for concurrent use.
 type names struct {
 	mu     sync.RWMutex
-	atRest map[string]string
+	atRest map[string]string // by the name in HAProxy
 }
 
-func (n *names) set(atRest map[string]string) {
+func newNames() *names { return &names{atRest: map[string]string{}} }
+
+func (n *names) set(name, atRest string) {
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.atRest = maps.Clone(atRest)
+	n.atRest[name] = atRest
+}
+
+func (n *names) remove(name string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	delete(n.atRest, name)
+}
+
+func (n *names) clear() {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	clear(n.atRest)
+}
+
+func (n *names) get(name string) string {
+	n.mu.RLock()
+	defer n.mu.RUnlock()
+	return n.atRest[name]
 }
 
 // AtRest is what a backend of HAProxy is called in haproxy.cfg. Of the pool those that
@@ -25,9 +44,7 @@ func (c *Controller) AtRest(backend string) string {
 	if !pooled(backend) {
 		return backend
 	}
-	c.names.mu.RLock()
-	defer c.names.mu.RUnlock()
-	return c.names.atRest[backend]
+	return c.names.get(backend)
 }
 
 // poolInLine is where HAProxy's log tells the backend, before anything of the request.

@@ -31,7 +31,6 @@ func (c *Controller) command(ctx context.Context) (*plan, error) {
 	if !p.empty() {
 		c.metrics.applied("ok", time.Since(began))
 		c.changed, c.unwritten = time.Now(), true
-		c.names.set(c.live.lent)
 	}
 	c.keep(slices.DeleteFunc(touched, func(name string) bool { return c.model.hasTouched(name) }))
 	return p, nil

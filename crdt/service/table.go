@@ -1,5 +1,7 @@
 package service
 
+import "sync"
+
 // Ranges of numbers.
 const (
 	maxPort     = 65535
@@ -7,8 +9,11 @@ const (
 	maxReplicas = 100000
 )
 
-// serviceFields is the table of the parameters that a service has once.
-func serviceFields() []field {
+// serviceFields gives the table of the parameters that a service has once. It is made once,
+// for every definition is read and checked with it; nobody changes it.
+var serviceFields = sync.OnceValue(makeServiceFields)
+
+func makeServiceFields() []field {
 	f := func(name string, t Type, help string, bind func(*Service) any) field {
 		return field{Parameter: Parameter{Name: name, Level: ServiceLevel, Type: t, Help: help}, service: bind}
 	}

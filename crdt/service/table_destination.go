@@ -1,9 +1,12 @@
 package service
 
-// destinationFields is the table of the parameters that each destination has.
-func destinationFields() []field {
+import "sync"
+
+// destinationFields gives the table of the parameters that each destination has. It is made
+// once; nobody changes it.
+var destinationFields = sync.OnceValue(func() []field {
 	return append(append(routeFields(), targetFields()...), requestFields()...)
-}
+})
 
 func destinationField(name string, t Type, help string, bind func(*Destination) any) field {
 	return field{Parameter: Parameter{Name: name, Level: DestinationLevel, Type: t, Help: help}, dest: bind}
