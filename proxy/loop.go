@@ -15,11 +15,13 @@ func (c *Controller) loop(ctx context.Context) error {
 	for {
 		// Taken before the state is read, so that no change in between is missed.
 		changed, resolved, exited := c.cfg.Source.Changed(), c.resolver.Changed(), c.cfg.Process.Exited()
+		began := time.Now()
 		timer.Reset(c.step(ctx))
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
+			rest(ctx, breath-time.Since(began))
 		case <-resolved:
 		case <-exited:
 			c.looked = time.Time{}
@@ -38,7 +40,23 @@ const (
 	idle = 2 * time.Second
 	// glance is how often they are looked at under a stream of changes.
 	glance = time.Second
+	// breath is how far apart steps begin at least under a stream of changes: each costs a look
+	// at all services, however many have changed.
+	breath = 4 * time.Millisecond
 )
+
+// rest waits for d or the end of ctx; not at all if d is not positive.
+func rest(ctx context.Context, d time.Duration) {
+	if d <= 0 {
+		return
+	}
+	t := time.NewTimer(d)
+	defer t.Stop()
+	select {
+	case <-ctx.Done():
+	case <-t.C:
+	}
+}
 
 func (c *Controller) loaded() bool { return c.live != nil }
 

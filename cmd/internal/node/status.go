@@ -99,8 +99,9 @@ func problems(v events.View, r proxy.Report) []string {
 	return out
 }
 
-// run keeps the roster informed at every change, and the other replicas at every change and
-// every second, until ctx ends; then it says goodbye.
+// run tells the roster at once what this replica has made live, and the roster and the other
+// replicas at every change and every second what else is new, until ctx ends; then it says
+// goodbye.
 func (s *status) run(ctx context.Context) error {
 	every := time.NewTicker(beatEvery)
 	defer every.Stop()
@@ -109,7 +110,6 @@ func (s *status) run(ctx context.Context) error {
 	// Taken before the status is read, so that no change in between is missed.
 	replica, controller := s.replica.Changed(), s.controller.Reported()
 	for untold := true; ; {
-		s.roster.Observe(s.current())
 		var due <-chan time.Time
 		if untold {
 			due = gap.C
@@ -121,6 +121,7 @@ func (s *status) run(ctx context.Context) error {
 			replica, untold = s.replica.Changed(), true
 		case <-controller:
 			controller, untold = s.controller.Reported(), true
+			s.roster.Observe(s.current())
 		case <-every.C:
 			untold = true
 		case <-due:
@@ -131,7 +132,9 @@ func (s *status) run(ctx context.Context) error {
 }
 
 func (s *status) tell(ctx context.Context) {
-	if err := s.beats.Publish(ctx, s.current()); err != nil {
+	now := s.current()
+	s.roster.Observe(now)
+	if err := s.beats.Publish(ctx, now); err != nil {
 		s.log.Debug().Err(err).Msg("heartbeat not sent")
 	}
 }
