@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"slices"
+	"strings"
 	"sync"
 	"time"
 )
@@ -116,6 +117,16 @@ func (r *Roster) Wait(ctx context.Context, w Wait) (WaitResult, error) {
 	}
 }
 
+// serves reports whether what is waited for is live. A replica may be ahead with it while other
+// services keep the whole position from being live.
+func (s *Status) serves(w Wait) bool {
+	if s.Live >= w.Seq {
+		return true
+	}
+	kind, name, _ := strings.Cut(w.Key, "/")
+	return (kind == "service" || kind == "overlay") && s.Reached >= w.Seq && !slices.Contains(s.Behind, name)
+}
+
 func (r *Roster) check(w Wait) WaitResult {
 	result := WaitResult{Quarantined: map[string]Quarantined{}}
 	if w.Scope == WaitNone {
@@ -128,7 +139,7 @@ func (r *Roster) check(w Wait) WaitResult {
 		if node != r.self && (w.Scope == WaitLocal || !h.status.Ready) {
 			continue
 		}
-		live := h.status.StreamID == w.StreamID && h.status.Live >= w.Seq && r.wall().Sub(h.at) <= heardWithin
+		live := h.status.StreamID == w.StreamID && h.status.serves(w) && r.wall().Sub(h.at) <= heardWithin
 		if !live {
 			result.Missing = append(result.Missing, h.status.Name)
 			continue

@@ -46,6 +46,24 @@ func TestWaitScopes(t *testing.T) {
 	})
 }
 
+// Who waits for one service does not wait for those that keep the position from being live.
+func TestReachedIsLiveButForThoseBehind(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		r := events.NewRoster("node-a", time.Now)
+		ahead := status("a", 5)
+		ahead.Reached, ahead.Behind = 7, []string{"slow"}
+		r.Observe(ahead)
+		for key, want := range map[string]bool{"service/quick": true, "service/slow": false, "overlay/slow": false, "cert/quick": false, "": false} {
+			if got := wait(t, r, events.Wait{Scope: events.WaitLocal, StreamID: "s", Seq: 7, Key: key}, time.Second); got.Live != want {
+				t.Errorf("%q: live %v, want %v", key, got.Live, want)
+			}
+		}
+		if got := wait(t, r, events.Wait{Scope: events.WaitLocal, StreamID: "s", Seq: 8, Key: "service/quick"}, time.Second); got.Live {
+			t.Error("live before it is reached")
+		}
+	})
+}
+
 func TestOtherLogIsNotLive(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := events.NewRoster("node-a", time.Now)

@@ -18,6 +18,10 @@ type Status struct {
 	LastSeq uint64 `json:"lastSeq"`
 	// Live is the highest position that HAProxy serves.
 	Live uint64 `json:"live"`
+	// Reached is a position that HAProxy serves but for the services in Behind, which wait
+	// for a load or for addresses; at least Live.
+	Reached uint64   `json:"reached,omitempty"`
+	Behind  []string `json:"behind,omitempty"`
 	// Lag is LastSeq - Seq.
 	Lag uint64 `json:"lag"`
 

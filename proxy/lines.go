@@ -54,6 +54,7 @@ func (l *live) change(p *plan, edits map[string]*edit, file, key, want string) b
 	}
 	if known && !plainKey.MatchString(key) {
 		p.needLoad("the key " + key)
+		p.vague = true
 		return false
 	}
 	e := edits[file]

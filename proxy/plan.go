@@ -19,6 +19,8 @@ type plan struct {
 	// services that stay as they are until that load.
 	load    string
 	waiting map[string]bool
+	// vague: more than the waiting services is not as desired.
+	vague bool
 }
 
 // bulk is a map that is replaced in one step.
@@ -53,6 +55,7 @@ func (l *live) follow(m *Model) *plan {
 	}
 	if l.frozen(m) {
 		p.needLoad("entry ports or wildcards")
+		p.vague = true
 		return p
 	}
 	structural := p.load != ""

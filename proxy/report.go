@@ -54,7 +54,22 @@ func (c *Controller) observe(ctx context.Context) {
 // lose notes that it is not known any more what the worker holds.
 func (c *Controller) lose() {
 	c.adrift = true
-	c.publish(func(r *Report) { r.StreamID, r.Seq = "", 0 })
+	c.publish(func(r *Report) { r.StreamID, r.Seq, r.Reached, r.Behind = "", 0, 0, nil })
+}
+
+// maxBehind bounds how many services are told to be behind.
+const maxBehind = 50
+
+// reportReached publishes that the position is live but for some services, so that who has
+// changed others need not wait for these.
+func (c *Controller) reportReached(d Desired, waiting []string) {
+	behind := slices.Concat(waiting, sortedKeys(c.newcomers))
+	if d.StreamID != c.Report().StreamID || len(behind) > maxBehind {
+		return
+	}
+	slices.Sort(behind)
+	quarantine := c.quarantine()
+	c.publish(func(r *Report) { r.Reached, r.Behind, r.Quarantine = d.Seq, slices.Compact(behind), quarantine })
 }
 
 // reportLive publishes that the position is live.
@@ -75,6 +90,7 @@ func (c *Controller) reportLive(d Desired) {
 	problems := slices.Concat(c.unusable, sh.problems)
 	c.publish(func(r *Report) {
 		r.StreamID, r.Seq, r.Generation, r.ConfigDigest = d.StreamID, d.Seq, c.generation, c.digest
+		r.Reached, r.Behind = d.Seq, nil
 		r.Quarantine, r.Notes, r.LastError = quarantine, notes, ""
 		r.Ready, r.Up, r.Problems = true, true, problems
 	})

@@ -52,6 +52,10 @@ type Report struct {
 	// StreamID and Seq are the position whose items are live, apart from Quarantine.
 	StreamID string
 	Seq      uint64
+	// Reached is the position whose items are live apart from Quarantine and from the
+	// services in Behind, which wait for a load or for the addresses of their hosts.
+	Reached uint64
+	Behind  []string
 	// Generation counts the loads of this process; ConfigDigest is the hash of the
 	// rendered files, equal for equal files.
 	Generation   uint64

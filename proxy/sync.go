@@ -37,8 +37,11 @@ func (c *Controller) sync(ctx context.Context, d Desired) error {
 	if c.due(p) {
 		return c.load(ctx, d)
 	}
-	if p.load == "" && len(c.newcomers) == 0 {
+	switch {
+	case p.load == "" && len(c.newcomers) == 0:
 		c.reportLive(d)
+	case !p.vague:
+		c.reportReached(d, slices.Sorted(maps.Keys(p.waiting)))
 	}
 	return nil
 }

@@ -325,3 +325,25 @@ func TestRequestsUnderWayAreFinished(t *testing.T) {
 func told(r *rig, cfg *proxy.Config) {
 	cfg.Logger = zerolog.New(zerolog.NewTestWriter(r.TB)).With().Timestamp().Logger()
 }
+
+// A service that has to wait for a load keeps nobody else waiting, and serves on as it was.
+func TestWhoWaitsForALoadKeepsNobodyWaiting(t *testing.T) {
+	r := newRig(t, func(_ *rig, cfg *proxy.Config) { cfg.Interval = time.Minute })
+	port := "&outboundHostname=127.0.0.1&port=" + echo(t, "a")
+	r.reconfigure("serviceName=slow&servicePath=/slow" + port)
+	if r.controller.Report().Generation > 1 {
+		t.Fatal("a plain service was loaded")
+	}
+	r.publish("serviceName=slow&servicePath=/other&addReqHeader=X-A%20b" + port)
+	quick := r.publish("serviceName=quick&servicePath=/quick" + port)
+	r.await("the quick one to be reached", func() bool {
+		report := r.controller.Report()
+		return report.Reached >= quick && slices.Equal(report.Behind, []string{"slow"})
+	})
+	r.goes(call{path: "/quick"}, "a")
+	r.goes(call{path: "/slow"}, "a")
+	r.goes(call{path: "/other"}, "")
+	if report := r.controller.Report(); report.Seq >= quick {
+		t.Errorf("told to be live although one waits: %+v", report)
+	}
+}

@@ -43,6 +43,7 @@ func (s *status) current() events.Status {
 	out.StreamID, out.Seq, out.LastSeq = view.StreamID, view.Seq, view.LastSeq
 	out.Lag = view.LastSeq - view.Seq
 	out.Live = live(view, report)
+	out.Reached, out.Behind = reached(view, report), report.Behind
 	out.Digest, out.ConfigDigest = fmt.Sprintf("%016x", view.Digest), report.ConfigDigest
 	out.Generation, out.Services, out.Pending = report.Generation, s.replica.Count(service.Key("")), view.Pending
 	out.Ready = view.Restored && report.Ready
@@ -67,6 +68,14 @@ func live(v events.View, r proxy.Report) uint64 {
 		return 0
 	}
 	return r.Seq
+}
+
+// reached is the same for the position that is live but for the services behind.
+func reached(v events.View, r proxy.Report) uint64 {
+	if r.StreamID != v.StreamID || r.Reached > v.Seq {
+		return 0
+	}
+	return r.Reached
 }
 
 func (s *status) left() bool {
