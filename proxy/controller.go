@@ -168,7 +168,7 @@ func NewController(cfg Config) (*Controller, error) {
 		names: newNames(), current: map[string]candidate{}, newcomers: map[string]newcomer{},
 		good: map[string]candidate{}, banned: map[string]*ban{}, banTime: map[string]time.Duration{},
 	}
-	c.options, c.doubtful = &c.cfg.Options, true
+	c.options = &c.cfg.Options
 	c.options.AddBackend = cfg.Capabilities.AddBackend
 	c.writer.finally = func(err error) {
 		if err != nil {
