@@ -102,10 +102,11 @@ type Controller struct {
 	ports                map[int]bool
 	// doubtful: HAProxy has to be asked about the model before it is loaded.
 	doubtful bool
-	// digest is that of the files at rest, served these files.
-	digest string
-	served []File
-	writer writer
+	// digest is that of the files at rest, served these files; onDisk are those written
+	// last, nil after an error.
+	digest         string
+	served, onDisk []File
+	writer         writer
 	// unwritten: the files lag behind; pending is what waits for a load.
 	unwritten bool
 	pending   string
@@ -170,12 +171,6 @@ func NewController(cfg Config) (*Controller, error) {
 	}
 	c.options = &c.cfg.Options
 	c.options.AddBackend = cfg.Capabilities.AddBackend
-	c.writer.finally = func(err error) {
-		if err != nil {
-			c.log.Warn().Err(err).Msg("cannot write behind")
-			c.unwritten, c.served = true, nil
-		}
-	}
 	if cfg.Registerer != nil {
 		if err := cfg.Registerer.Register(c.presented); err != nil {
 			return nil, fmt.Errorf("register certificate metric: %w", err)

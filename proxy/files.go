@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"io/fs"
+	"maps"
 	"slices"
 	"strconv"
 	"strings"
@@ -37,16 +38,26 @@ type File struct {
 
 // Files are all files of the model, sorted by name. Only haproxy.cfg depends on the
 // generation, which HAProxy shows as its description.
-func (m *Model) Files(generation uint64) []File {
-	r := m.render()
-	return r.at(generation)
-}
+func (m *Model) Files(generation uint64) []File { return m.snapshot().render().at(generation) }
 
 // Digest is the SHA-256 of all files, apart from the generation and the pool: equal exactly
 // when HAProxy would do the same.
-func (m *Model) Digest() string {
-	r := m.render()
-	return r.digest()
+func (m *Model) Digest() string { return m.snapshot().render().digest() }
+
+// snapshot is a model at one moment, to be rendered while that one goes on changing. What
+// it refers to is never changed in place.
+type snapshot struct {
+	options *Options
+	shape   *shape
+	parts   []*part // in no order
+	routing *routing
+	pool    string
+}
+
+func (m *Model) snapshot() *snapshot {
+	return &snapshot{
+		options: m.options, shape: m.shape(), parts: slices.Collect(maps.Values(m.parts)), routing: m.routing.frozen(), pool: m.poolText(),
+	}
 }
 
 // rendering is a model as text: of haproxy.cfg what stands behind the generation, the pool
@@ -56,22 +67,21 @@ type rendering struct {
 	others     []File
 }
 
-func (m *Model) render() rendering {
-	r := rendering{body: m.body(), pool: m.poolText()}
+func (s *snapshot) render() *rendering {
+	r := &rendering{body: s.body(), pool: s.pool}
 	add := func(name string, data []byte) { r.others = append(r.others, File{name, data, mapMode(name)}) }
-	sh := m.shape()
-	for l := range sh.used {
-		add(l.file(), m.routing.render(l))
+	for l := range s.shape.used {
+		add(l.file(), s.routing.render(l))
 	}
-	for name, lines := range sh.smallMaps() {
+	for name, lines := range s.shape.smallMaps() {
 		add(name, mapLines(name, lines))
 	}
-	if len(sh.ranks) > 0 {
-		add(rankFile, mapLines(rankFile, m.rankLines()))
+	if len(s.shape.ranks) > 0 {
+		add(rankFile, mapLines(rankFile, s.shape.rankLines(s.parts)))
 	}
-	r.others = append(r.others, sh.certFiles...)
-	if m.options.CrtList == "" && slices.ContainsFunc(m.options.Binds, func(b Bind) bool { return b.TLS }) {
-		add(crtListFile, sh.crtList())
+	r.others = append(r.others, s.shape.certFiles...)
+	if s.options.CrtList == "" && slices.ContainsFunc(s.options.Binds, func(b Bind) bool { return b.TLS }) {
+		add(crtListFile, s.shape.crtList())
 	}
 	slices.SortFunc(r.others, func(a, b File) int { return strings.Compare(a.Name, b.Name) })
 	return r
@@ -95,11 +105,11 @@ func (r *rendering) digest() string {
 }
 
 // rankLines map every backend that a map leads to to its rank; those without are left out.
-func (m *Model) rankLines() map[string]string {
+func (s *shape) rankLines(parts []*part) map[string]string {
 	lines := map[string]string{}
-	for _, p := range m.parts {
+	for _, p := range parts {
 		for i := range p.routes {
-			if rank := m.shape().rankOf(p.routes[i].place); rank > 0 {
+			if rank := s.rankOf(p.routes[i].place); rank > 0 {
 				lines[p.routes[i].backend] = strconv.Itoa(rank)
 			}
 		}
@@ -137,12 +147,12 @@ func portLines(ports []int) map[string]string {
 	return lines
 }
 
-// body is the text of haproxy.cfg behind the generation, without the pool.
-func (m *Model) body() string {
+// body is the text of haproxy.cfg behind the generation.
+func (s *snapshot) body() string {
 	var t text
-	before, behind := m.shape().structure(m.shape().used)
+	before, behind := s.shape.structure(s.shape.used)
 	t.WriteString(before)
-	m.each(func(s *section) { s.write(&t) })
+	each(s.shape, s.parts, func(sec *section) { sec.write(&t) })
 	t.WriteString(behind)
 	return t.String()
 }

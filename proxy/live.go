@@ -83,11 +83,14 @@ func newLive(m *Model, can Capabilities, lent *names) *live {
 		l.maps[look.file()] = lines
 	}
 	if len(sh.ranks) > 0 {
-		l.maps[rankFile] = m.rankLines()
+		l.maps[rankFile] = sh.rankLines(slices.Collect(maps.Values(m.parts)))
 	}
-	m.each(func(s *section) { l.backends[s.name] = newBackend(s) })
+	for i := range sh.sections {
+		l.backends[sh.sections[i].name] = newBackend(&sh.sections[i])
+	}
 	for _, part := range m.parts {
 		for i := range part.sections {
+			l.backends[part.sections[i].name] = newBackend(&part.sections[i])
 			l.bind(part.sections[i].tenant(), part.sections[i].name)
 		}
 	}

@@ -22,7 +22,7 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 	c.attempts++
 	generation := c.attempts
 	c.model.pool = c.poolSize()
-	r := c.model.render()
+	r := c.model.snapshot().render()
 	files := r.at(generation)
 	c.writer.wait()
 	if err := c.write(files); err != nil {
@@ -34,7 +34,7 @@ func (c *Controller) load(ctx context.Context, d Desired) error {
 		c.rejectPorts(ctx, err)
 		return c.putBack(err)
 	}
-	c.generation = generation
+	c.generation, c.served = generation, files
 	c.metrics.loaded("ok", time.Since(began))
 	if err := clean(c.options.CfgDir, files); err != nil {
 		c.log.Warn().Err(err).Msg("old files are left")
@@ -171,6 +171,7 @@ func (c *Controller) reloadAsIs(ctx context.Context) error {
 	if err := c.cfg.WriteFile(path, data, configMode); err != nil {
 		return fmt.Errorf("write configuration: %w", err)
 	}
+	c.onDisk = nil
 	if err := c.cfg.Process.Load(ctx, next); err != nil {
 		c.metrics.loaded("failed", 0)
 		return err
@@ -203,9 +204,9 @@ func (c *Controller) save(always bool) {
 		}
 		return nil
 	}
-	if !always {
-		c.writer.start(store)
-	} else if err := store(); err != nil {
-		c.log.Warn().Err(err).Msg("not saved")
-	}
+	c.writer.start(store, func(err error) {
+		if err != nil {
+			c.log.Warn().Err(err).Msg("not saved")
+		}
+	})
 }

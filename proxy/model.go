@@ -187,8 +187,10 @@ func (m *Model) settled() {
 }
 
 // ordered are the parts in the order of their targets.
-func (m *Model) ordered() []*part {
-	list := slices.Collect(maps.Values(m.parts))
+func (m *Model) ordered() []*part { return inOrder(slices.Collect(maps.Values(m.parts))) }
+
+// inOrder sorts parts in place.
+func inOrder(list []*part) []*part {
 	slices.SortFunc(list, func(a, b *part) int {
 		return cmp.Or(cmp.Compare(a.svc.Section(), b.svc.Section()), cmp.Compare(a.svc.Name, b.svc.Name))
 	})
@@ -247,12 +249,11 @@ func (m *Model) TCPPorts() []int { return m.shape().tcpPorts }
 func (m *Model) Certificates() []Certificate { return m.shape().named(m.options.CfgDir) }
 
 // each goes through all sections but those of the pool, in their order.
-func (m *Model) each(visit func(*section)) {
-	sh := m.shape()
+func each(sh *shape, parts []*part, visit func(*section)) {
 	for i := range sh.sections {
 		visit(&sh.sections[i])
 	}
-	for _, p := range m.ordered() {
+	for _, p := range inOrder(parts) {
 		for i := range p.sections {
 			visit(&p.sections[i])
 		}

@@ -245,6 +245,15 @@ func (r *routing) used() map[lookup]bool {
 // sortedPorts are the entry ports that rules are bound to.
 func (r *routing) sortedPorts() []int { return slices.Sorted(maps.Keys(r.ports)) }
 
+// frozen is a copy that can be read while the routing goes on changing.
+func (r *routing) frozen() *routing {
+	lines := make(map[lookup]map[string][]route, len(r.lines))
+	for l, keys := range r.lines {
+		lines[l] = maps.Clone(keys)
+	}
+	return &routing{lines: lines}
+}
+
 // render is the file of a lookup.
 func (r *routing) render(l lookup) []byte {
 	var b strings.Builder

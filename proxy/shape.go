@@ -53,6 +53,9 @@ func newShape(m *Model) *shape {
 	if len(m.options.Users) > 0 {
 		s.lists[globalUsers] = globalList(m.options)
 	}
+	if list := m.options.statisticsList(); list != nil {
+		s.lists[statsUsers] = list
+	}
 	parts := m.ordered()
 	var list []target
 	for _, p := range parts {

@@ -63,6 +63,14 @@ func (s *Stats) problems() []error {
 	return errs
 }
 
+// statisticsList is who may see the page; nil: everybody, or there is none.
+func (o *Options) statisticsList() *userList {
+	if !o.Stats.Enabled() || o.Stats.open() {
+		return nil
+	}
+	return &userList{id: statsUsers, realm: "Statistics", users: []service.User{o.localUser(statsUsers, o.Stats.User, o.Stats.Password)}}
+}
+
 // statistics renders the page, and its frontend if it has a port of its own.
 func (s *shape) statistics(t *text) {
 	o := s.options
@@ -77,9 +85,7 @@ func (s *shape) statistics(t *text) {
 	}
 	t.section("backend", statsSection)
 	if !o.Stats.open() {
-		list := &userList{id: statsUsers, realm: "Statistics", users: []service.User{o.localUser(statsUsers, o.Stats.User, o.Stats.Password)}}
-		s.lists[list.id] = list
-		ask(t, list)
+		ask(t, s.lists[statsUsers])
 	}
 	t.line("stats enable")
 	t.line("stats uri", quote(o.Stats.URI))

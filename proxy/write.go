@@ -15,15 +15,16 @@ import (
 // writer does what has to wait for the disk beside the loop, one job at a time. Its methods
 // are for the loop's goroutine.
 type writer struct {
-	done    chan error // nil: no job runs
-	finally func(error)
+	done chan error // nil: no job runs
+	then func(error)
 }
 
-// start runs a job. The one before is waited for.
-func (w *writer) start(job func() error) {
+// start runs a job, and then, in the loop's goroutine again, what has to follow. The job
+// before is waited for.
+func (w *writer) start(job func() error, then func(error)) {
 	w.wait()
 	done := make(chan error, 1)
-	w.done = done
+	w.done, w.then = done, then
 	go func() { done <- job() }() // wait takes the result
 }
 
@@ -38,7 +39,7 @@ func (w *writer) busy() bool { return w.done != nil }
 
 func (w *writer) finish(err error) {
 	w.done = nil
-	w.finally(err)
+	w.then(err)
 }
 
 // writeEvery is how often at most the files follow changes of the running HAProxy.
@@ -52,14 +53,22 @@ func (c *Controller) writeBehind() {
 		return
 	}
 	c.unwritten, c.written = false, time.Now()
-	r := c.model.render()
-	files, before := r.at(c.generation), c.served
-	c.digest = r.digest()
-	c.served = files
+	snap, generation, before := c.model.snapshot(), c.generation, c.onDisk
+	var files []File
+	var digest string
 	c.writer.start(func() error {
+		r := snap.render()
+		files, digest = r.at(generation), r.digest()
 		return errors.Join(writeFiles(&c.cfg, files, before), clean(c.cfg.Options.CfgDir, files))
+	}, func(err error) {
+		if err != nil {
+			c.log.Warn().Err(err).Msg("cannot write behind")
+			c.unwritten, c.onDisk = true, nil
+			return
+		}
+		c.onDisk, c.served, c.digest = files, files, digest
+		c.publish(func(r *Report) { r.ConfigDigest = digest })
 	})
-	c.publish(func(r *Report) { r.ConfigDigest = c.digest })
 }
 
 // flush writes what is to be written now and waits for it.
@@ -73,8 +82,8 @@ func (c *Controller) flush() {
 // write replaces the files that differ on disk.
 func (c *Controller) write(files []File) error {
 	err := writeFiles(&c.cfg, files, nil)
-	if err == nil {
-		c.served = files
+	if c.onDisk = nil; err == nil {
+		c.onDisk = files
 	}
 	return err
 }
