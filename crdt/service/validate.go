@@ -53,12 +53,15 @@ func (s *Service) Validate(l Limits) error {
 type validator struct {
 	problems
 	limits Limits
+	// plain counts the bytes and elements of plain texts and lists.
+	plain int
 }
 
 // check judges one parameter by its entry in the table.
 func (v *validator) check(f field, param string, target any) {
 	switch t := target.(type) {
 	case *string:
+		v.plain += len(*t)
 		if *t != "" && f.Name != "backendExtra" {
 			v.text(param, *t, f.rule)
 		}
@@ -72,7 +75,9 @@ func (v *validator) check(f field, param string, target any) {
 		}
 	case *[]string:
 		v.length(param, len(*t))
+		v.plain += len(*t)
 		for _, text := range *t {
+			v.plain += len(text)
 			v.text(param, text, f.rule)
 		}
 	case *[]Match:
@@ -186,9 +191,23 @@ func isLocal(host string) bool {
 	return err == nil && (addr.Unmap().IsLoopback() || addr.IsUnspecified())
 }
 
+// small reports whether a service with that many bytes and elements of plain texts cannot be
+// too long, so that it need not be written out to know: at most six bytes stand for one.
+func (s *Service) small(plain int) bool {
+	const names = 2 << 10 // bytes of all names of a service or destination
+	structured := len(s.AddReqHeader) + len(s.SetReqHeader) + len(s.AddResHeader) + len(s.SetResHeader) + len(s.Users) + len(s.Clear.Passwords) + len(s.Clear.Cert)
+	for i := range s.Destinations {
+		structured += len(s.Destinations[i].ServiceHeader) + len(s.Destinations[i].ReqPathSearchReplace)
+	}
+	return structured == 0 && s.ServiceCert == nil && 6*plain+names*(1+len(s.Destinations)) < MaxEncoded
+}
+
 // size refuses what no message of the log could carry.
 func (v *validator) size(s *Service) {
 	const perUser, perCert = 128, 2 // bytes of a digest, growth by sealing
+	if s.small(v.plain) {
+		return
+	}
 	encoded, err := encode(s)
 	if err != nil {
 		v.add("service", "", fault{"cannot be written as JSON", "use plain text"})
