@@ -42,7 +42,7 @@ const (
 	glance = time.Second
 	// breath is how far apart steps begin at least under a stream of changes: each costs a look
 	// at all services, however many have changed.
-	breath = 4 * time.Millisecond
+	breath = 8 * time.Millisecond
 )
 
 // rest waits for d or the end of ctx; not at all if d is not positive.

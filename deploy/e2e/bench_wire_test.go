@@ -35,12 +35,15 @@ func (r reply) String() string { return fmt.Sprintf("status %d from %q", r.statu
 // wireTimeout bounds one request.
 const wireTimeout = 10 * time.Second
 
-// rawRequest is the text of a request; a body makes it a POST.
-func rawRequest(path, body string) []byte {
+// rawRequest is the text of a request to the proxy; a body makes it a POST.
+func rawRequest(path, body string) []byte { return rawRequestTo("bench.test", path, body) }
+
+// rawRequestTo is the same with another host.
+func rawRequestTo(host, path, body string) []byte {
 	if body == "" {
-		return []byte("GET " + path + " HTTP/1.1\r\nHost: bench.test\r\n\r\n")
+		return []byte("GET " + path + " HTTP/1.1\r\nHost: " + host + "\r\n\r\n")
 	}
-	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: bench.test\r\nContent-Length: %d\r\n\r\n%s", path, len(body), body)
+	return fmt.Appendf(nil, "POST %s HTTP/1.1\r\nHost: %s\r\nContent-Length: %d\r\n\r\n%s", path, host, len(body), body)
 }
 
 // do sends one request. An error leaves no connection behind.
