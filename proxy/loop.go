@@ -17,11 +17,12 @@ func (c *Controller) loop(ctx context.Context) error {
 		changed, resolved, exited := c.cfg.Source.Changed(), c.resolver.Changed(), c.cfg.Process.Exited()
 		began := time.Now()
 		timer.Reset(c.step(ctx))
+		took := time.Since(began)
 		select {
 		case <-ctx.Done():
 			return ctx.Err()
 		case <-changed:
-			rest(ctx, breath-time.Since(began))
+			rest(ctx, min(took, breath)-time.Since(began)+took)
 		case <-resolved:
 		case <-exited:
 			c.looked = time.Time{}
@@ -40,8 +41,8 @@ const (
 	idle = 2 * time.Second
 	// glance is how often they are looked at under a stream of changes.
 	glance = time.Second
-	// breath is how far apart steps begin at least under a stream of changes: each costs a look
-	// at all services, however many have changed.
+	// breath bounds the rest between two steps, which is as long as the first of them took: each
+	// costs a look at all services, however many have changed, and more come in the meantime.
 	breath = 8 * time.Millisecond
 )
 

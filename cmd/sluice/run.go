@@ -50,6 +50,7 @@ then the HTTP ports are closed. SIGTERM drains it for 5 seconds first, SIGINT do
 			}
 			cfg.Version = version
 			cfg.Logger = newLogger(cmd.ErrOrStderr(), flags.logLevel)
+			tune(readVariables(environ))
 			return runNode(cmd.Context(), cfg)
 		},
 	}

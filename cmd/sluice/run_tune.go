@@ -1,0 +1,26 @@
+package main
+
+import (
+	"runtime"
+	"runtime/debug"
+)
+
+const (
+	// leastThreads lets requests go on while the log waits for the disk: with as many running
+	// threads as a small machine has cores, the one that comes back from the disk has to wait
+	// for its turn after each event.
+	leastThreads = 4
+	// heapGrowth in percent: a replica's heap is small, and collecting it takes time from the
+	// requests under a stream of changes.
+	heapGrowth = 160
+)
+
+// tune sets what Go leaves to the program; GOMAXPROCS and GOGC of the environment win.
+func tune(v variables) {
+	if v["GOMAXPROCS"] == "" && runtime.GOMAXPROCS(0) < leastThreads {
+		runtime.GOMAXPROCS(leastThreads)
+	}
+	if v["GOGC"] == "" {
+		debug.SetGCPercent(heapGrowth)
+	}
+}
