@@ -1,6 +1,7 @@
 package events
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"strings"
@@ -33,7 +34,7 @@ func readObject(data []byte) (object, error) {
 		return nil, fmt.Errorf("%w: not a JSON object", ErrEvent)
 	}
 	s.pos++
-	var o object
+	o := make(object, 0, usualAttributes)
 	for s.next() != '}' {
 		a, err := s.member()
 		if err != nil {
@@ -55,6 +56,9 @@ func readObject(data []byte) (object, error) {
 
 // maxAttributes bounds the search for repeated names; CloudEvents use about ten.
 const maxAttributes = 64
+
+// usualAttributes is room for those of an event of ours.
+const usualAttributes = 14
 
 func (o object) get(name string) ([]byte, bool) {
 	for _, a := range o {
@@ -95,7 +99,7 @@ const maxText = 1024
 func unquote(raw []byte) (string, error) {
 	inner := raw[1 : len(raw)-1]
 	var text string
-	if strings.IndexByte(string(inner), '\\') < 0 {
+	if bytes.IndexByte(inner, '\\') < 0 {
 		text = string(inner)
 	} else if err := json.Unmarshal(raw, &text); err != nil {
 		return "", fmt.Errorf("unquote: %w", err)
