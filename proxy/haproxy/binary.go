@@ -111,12 +111,23 @@ func alerts(out string) string {
 	}
 	text := strings.Join(kept, "; ")
 	if text == "" {
-		text = strings.TrimSpace(out)
+		text = strings.TrimSpace(withoutFarewells(out))
 	}
 	if len(text) > maxAlerts {
 		text = text[:maxAlerts]
 	}
 	return text
+}
+
+// withoutFarewells leaves out what a worker that ends says of each of its proxies.
+func withoutFarewells(out string) string {
+	var kept strings.Builder
+	for line := range strings.Lines(out) {
+		if !strings.Contains(line, "cumulated conns") && !strings.HasPrefix(line, "conns: FE") {
+			kept.WriteString(line)
+		}
+	}
+	return kept.String()
 }
 
 // environment is all that HAProxy inherits: nothing of this process's secrets.

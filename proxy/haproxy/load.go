@@ -19,10 +19,16 @@ const (
 	refusedAfter = 50 * time.Millisecond
 )
 
+// errUnreachable: the workers' socket is gone, and no reload brings it back.
+var errUnreachable = errors.New("haproxy's socket has been removed")
+
 // reload makes the master load its file again.
 func (p *Process) reload(ctx context.Context, c *child, generation uint64) error {
 	before, mark := p.failures(ctx), c.tail.mark()
 	failed := func() error {
+		if p.unreachable() {
+			return errUnreachable
+		}
 		if p.failures(ctx) > before {
 			return fmt.Errorf("haproxy kept the previous configuration: %s", c.tail.since(mark))
 		}

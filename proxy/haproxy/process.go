@@ -103,7 +103,11 @@ func (p *Process) Load(ctx context.Context, generation uint64) error {
 	if c == nil || p.unreachable() {
 		return p.start(ctx, generation)
 	}
-	if err := p.reload(ctx, c, generation); err != nil {
+	err := p.reload(ctx, c, generation)
+	if errors.Is(err, errUnreachable) {
+		return p.start(ctx, generation)
+	}
+	if err != nil {
 		p.generation.Store(before)
 		return err
 	}
