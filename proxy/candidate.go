@@ -98,16 +98,6 @@ func (c *Controller) reject(ctx context.Context, name, reason string) {
 	}
 }
 
-func compareStrings(a, b string) int {
-	switch {
-	case a < b:
-		return -1
-	case a > b:
-		return 1
-	}
-	return 0
-}
-
 // keep remembers the versions of the named services as live.
 func (c *Controller) keep(names []string) {
 	for _, name := range names {

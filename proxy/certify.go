@@ -55,7 +55,7 @@ func (l *live) certify(m *Model, p *plan) {
 		}
 	}
 	p.commands = append(p.commands, list...)
-	l.certs, l.drifted = want, true
+	l.certs, l.drifted, p.certified = want, true, true
 }
 
 func (c presentedCert) same(o presentedCert) bool {

@@ -19,6 +19,8 @@ type plan struct {
 	// services that stay as they are until that load.
 	load    string
 	waiting map[string]bool
+	// certified: certificates are among the commands.
+	certified bool
 	// vague: more than the waiting services is not as desired.
 	vague bool
 }

@@ -23,6 +23,9 @@ func (c *Controller) command(ctx context.Context) (*plan, error) {
 		c.retryLeaving = false
 	}
 	if err := c.execute(ctx, p); err != nil {
+		if p.certified { // which of them took effect is not read again: a load makes sure
+			c.live.certs = nil
+		}
 		return p, err
 	}
 	for _, name := range p.vacated {
@@ -108,7 +111,14 @@ func (c *Controller) resync(ctx context.Context) (*plan, error) {
 	if err := c.exec(ctx, c.live.rightServers()); err != nil {
 		return nil, err
 	}
-	return c.command(ctx)
+	p, err := c.command(ctx)
+	if err != nil {
+		return nil, err
+	}
+	for _, name := range sortedKeys(c.live.backends) { // what the command before gave back, and no longer says
+		c.live.vacate(name)
+	}
+	return p, nil
 }
 
 // read replaces the mirror's lines and servers by those that the worker tells.

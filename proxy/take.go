@@ -3,6 +3,7 @@ package proxy
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -66,7 +67,7 @@ func changedItems(before, after []Item) []string {
 func (c *Controller) item(name string) (Item, bool) { return findItem(c.items, name) }
 
 func findItem(items []Item, name string) (Item, bool) {
-	i, found := slices.BinarySearchFunc(items, name, func(it Item, n string) int { return compareStrings(it.Name, n) })
+	i, found := slices.BinarySearchFunc(items, name, func(it Item, n string) int { return strings.Compare(it.Name, n) })
 	if !found {
 		return Item{}, false
 	}

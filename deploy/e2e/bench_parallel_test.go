@@ -49,7 +49,7 @@ func (r *replica) untilAnswered(ctx context.Context, name string, pause time.Dur
 		if err == nil && got.status == http.StatusOK {
 			return nil
 		}
-		time.Sleep(pause)
+		time.Sleep(pause) // the pace of the questions
 	}
 	return fmt.Errorf("/%s is not routed: %w", name, ctx.Err())
 }

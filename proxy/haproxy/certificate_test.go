@@ -228,6 +228,20 @@ func TestCertificatesOfTheMap(t *testing.T) {
 			t.Errorf("%d loads were made", now-loads)
 		}
 	})
+	t.Run("one that HAProxy refuses to take by command comes with a load", func(t *testing.T) {
+		first := proxy.Bundle{Name: "b.pem", Version: "3", PEM: bundle(t, "new.test")}
+		r.certify(first)
+		loads := r.controller.Report().Generation
+		r.socket("new ssl cert certs/z.pem+map") // somebody else has taken the name
+		r.certify(first, proxy.Bundle{Name: "z.pem", Version: "1", PEM: bundle(t, "z.test")})
+		if got := r.presented("z.test"); got != "z.test" {
+			t.Errorf("%s is presented", got)
+		}
+		if now := r.controller.Report().Generation; now == loads {
+			t.Error("no load was made")
+		}
+		r.certify(first)
+	})
 	t.Run("its end is a metric", func(t *testing.T) {
 		got := gathered(t, registry, "sluice_certificate_expiry_seconds")
 		if left := got["b.pem"]; len(got) != 1 || left < 3000 || left > 3600 {
