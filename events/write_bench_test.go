@@ -2,8 +2,6 @@ package events_test
 
 import (
 	"fmt"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -13,6 +11,7 @@ import (
 
 	"sluice/crdt"
 	"sluice/events"
+	"sluice/events/api/apitest"
 )
 
 // BenchmarkWrite measures a change from the call until it is durable in a real NATS, which
@@ -22,7 +21,7 @@ func BenchmarkWrite(b *testing.B) {
 		b.Run(fmt.Sprintf("writers-%d/held-%d", size.writers, size.held), func(b *testing.B) {
 			r := heldReplica(b, startServer(b), size.held)
 			b.ResetTimer()
-			changes(b, size.writers, 1, b.N, r.change(size.held))
+			apitest.AtOnce(b, size.writers, 1, b.N, r.change(size.held))
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "changes/s")
 			b.StopTimer()
 		})
@@ -48,8 +47,8 @@ func BenchmarkWriteShare(b *testing.B) {
 			b.ResetTimer()
 			for from := 1; from <= b.N; from += turn {
 				to := min(b.N, from+turn-1)
-				published += changes(b, writers, from, to, bare)
-				written += changes(b, writers, from, to, r.change(held))
+				published += apitest.AtOnce(b, writers, from, to, bare)
+				written += apitest.AtOnce(b, writers, from, to, r.change(held))
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/published.Seconds(), "bare/s")
@@ -57,28 +56,6 @@ func BenchmarkWriteShare(b *testing.B) {
 			b.ReportMetric(published.Seconds()/written.Seconds(), "share")
 		})
 	}
-}
-
-// changes makes the changes numbered from one to the other by that many writers at once and
-// returns how long it took.
-func changes(b *testing.B, writers, from, to int, change func(i int) error) time.Duration {
-	b.Helper()
-	var next atomic.Int64
-	next.Store(int64(from) - 1)
-	var wg sync.WaitGroup
-	began := time.Now()
-	for range writers {
-		wg.Go(func() {
-			for i := int(next.Add(1)); i <= to; i = int(next.Add(1)) {
-				if err := change(i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return time.Since(began)
 }
 
 func benchKey(i int) string { return fmt.Sprintf("service/service-%d", i) }

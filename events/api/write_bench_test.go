@@ -5,8 +5,6 @@ import (
 	"io"
 	"net/http"
 	"strings"
-	"sync"
-	"sync/atomic"
 	"testing"
 	"time"
 
@@ -50,33 +48,11 @@ func BenchmarkReconfigure(b *testing.B) {
 	b.ResetTimer()
 	for from := 1; from <= b.N; from += turn {
 		to := min(b.N, from+turn-1)
-		published += atOnce(b, clients, from, to, bare)
-		written += atOnce(b, clients, from, to, reconfigure)
+		published += apitest.AtOnce(b, clients, from, to, bare)
+		written += apitest.AtOnce(b, clients, from, to, reconfigure)
 	}
 	b.StopTimer()
 	b.ReportMetric(float64(b.N)/published.Seconds(), "bare/s")
 	b.ReportMetric(float64(b.N)/written.Seconds(), "changes/s")
 	b.ReportMetric(published.Seconds()/written.Seconds(), "share")
-}
-
-// atOnce lets that many callers make the calls numbered from one to the other and returns how
-// long it took.
-func atOnce(b *testing.B, callers, from, to int, call func(i int) error) time.Duration {
-	b.Helper()
-	var next atomic.Int64
-	next.Store(int64(from) - 1)
-	var wg sync.WaitGroup
-	began := time.Now()
-	for range callers {
-		wg.Go(func() {
-			for i := int(next.Add(1)); i <= to; i = int(next.Add(1)) {
-				if err := call(i); err != nil {
-					b.Error(err)
-					return
-				}
-			}
-		})
-	}
-	wg.Wait()
-	return time.Since(began)
 }
