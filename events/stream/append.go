@@ -40,7 +40,8 @@ const (
 )
 
 // Append stores m and returns its sequence once it is durable. It makes up to five attempts of
-// one second with one message id, so a message is stored once however often it is sent.
+// one second with one message id, so a message is stored once however often it is sent. Messages
+// that many callers append at the same time, without ExpectLast, are made durable together.
 //
 // ErrUnavailable and ErrRefused: certainly not stored. ErrConflict: ExpectLast did not hold,
 // and no earlier attempt of this message is why. ErrUnknownOutcome: something was sent that was
@@ -49,7 +50,25 @@ func (l *Log) Append(ctx context.Context, m events.Outgoing) (uint64, error) {
 	if len(m.Subject) > maxSubject {
 		return 0, fmt.Errorf("append %s: %w: the subject has %d bytes, at most %d are possible", m.ID, events.ErrRefused, len(m.Subject), maxSubject)
 	}
-	var unknown bool
+	if m.ID == "" || m.ExpectLast != nil || !l.batches.Load() {
+		return l.appendSingle(ctx, m, false)
+	}
+	t, err := l.group.enter(ctx, m)
+	if err != nil {
+		return 0, fmt.Errorf("append %s: %w: %w", m.ID, events.ErrUnavailable, err)
+	}
+	if len(t.batch) > 0 {
+		t = l.commit(ctx, t.batch)
+	}
+	if t.seq > 0 {
+		return t.seq, nil
+	}
+	defer l.group.left()
+	return l.appendSingle(ctx, m, t.unknown)
+}
+
+// appendSingle stores a message by itself; unknown: it was sent before and not answered.
+func (l *Log) appendSingle(ctx context.Context, m events.Outgoing, unknown bool) (uint64, error) {
 	var last error
 	for i := range attempts {
 		if i > 0 && !pause(ctx) {

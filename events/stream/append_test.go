@@ -198,7 +198,7 @@ func TestAppendTellsTheTruthAcrossARestart(t *testing.T) {
 	s := startServer(t)
 	log := s.log(t)
 	open(t, log)
-	const writers, each = 8, 60
+	const writers, each = 50, 30
 	results := make([][]error, writers)
 	var wg sync.WaitGroup
 	for w := range writers {

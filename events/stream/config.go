@@ -58,8 +58,10 @@ func (c Config) declare(id string, maxBytes int64) jetstream.StreamConfig {
 		Replicas:    max(1, c.Replicas),
 		DenyDelete:  true,
 		AllowDirect: true,
-		Compression: jetstream.S2Compression,
-		Metadata:    map[string]string{metaStreamID: id, metaFormat: format},
+		// A server that does not know batches leaves this out, and each message goes by itself.
+		AllowAtomicPublish: true,
+		Compression:        jetstream.S2Compression,
+		Metadata:           map[string]string{metaStreamID: id, metaFormat: format},
 	}
 }
 

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"github.com/nats-io/nats.go"
@@ -26,6 +27,9 @@ type Log struct {
 	cfg    Config
 	reads  jetstream.JetStream
 	writes jetstream.JetStream
+	group  group
+	// batches: the stream takes them.
+	batches atomic.Bool
 
 	mu     sync.Mutex
 	handle jetstream.Stream // only for requests that do not depend on its cached state
@@ -68,6 +72,7 @@ func (l *Log) Info(ctx context.Context) (events.LogInfo, error) {
 	if err := l.cfg.check(si.Config); err != nil {
 		return events.LogInfo{}, err
 	}
+	l.batches.Store(si.Config.AllowAtomicPublish)
 	first := si.State.FirstSeq
 	if si.State.Msgs == 0 {
 		first = si.State.LastSeq + 1

@@ -34,7 +34,7 @@ func TestOpen(t *testing.T) {
 			Description: got.Description, Metadata: got.Metadata,
 			Storage: jetstream.FileStorage, Discard: jetstream.DiscardNew, MaxBytes: 16 << 20, MaxMsgSize: 256 << 10,
 			MaxMsgs: -1, MaxMsgsPerSubject: -1, MaxConsumers: -1, Replicas: 1, Duplicates: 10 * time.Minute,
-			DenyDelete: true, AllowDirect: true, Compression: jetstream.S2Compression,
+			DenyDelete: true, AllowDirect: true, AllowAtomicPublish: true, Compression: jetstream.S2Compression,
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("stream (-want +got):\n%s", diff)
