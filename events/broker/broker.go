@@ -58,7 +58,7 @@ type Server struct {
 // change: a busy port, a directory that cannot be written, one in use by another process, one
 // that belongs to a broker of another mode.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	host, port, err := listenAddress(cfg.Listen)
+	host, port, err := listenAddress("--nats-listen", cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -180,24 +180,24 @@ func (b *Server) Shutdown(ctx context.Context) error {
 
 // listenAddress splits the client address and makes sure, before anything is started, that it
 // can be listened on: the server itself would only log it.
-func listenAddress(text string) (string, int, error) {
+func listenAddress(flag, text string) (string, int, error) {
 	if text == "" {
 		return "", 0, nil
 	}
 	host, portText, err := net.SplitHostPort(text)
 	if err != nil {
-		return "", 0, fmt.Errorf("--nats-listen %q: %w; write host:port, such as 127.0.0.1:4222", text, err)
+		return "", 0, fmt.Errorf("%s %q: %w; write host:port, such as 127.0.0.1:4222", flag, text, err)
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return "", 0, fmt.Errorf("--nats-listen %q: the port is not a number from 0 to 65535", text)
+		return "", 0, fmt.Errorf("%s %q: the port is not a number from 0 to 65535", flag, text)
 	}
 	probe, err := net.Listen("tcp", text)
 	if err != nil {
-		return "", 0, fmt.Errorf("--nats-listen %s: cannot listen: %w; stop what uses it or choose another address", text, err)
+		return "", 0, fmt.Errorf("%s %s: cannot listen: %w; stop what uses it or choose another address", flag, text, err)
 	}
 	if err := probe.Close(); err != nil {
-		return "", 0, fmt.Errorf("--nats-listen %s: %w", text, err)
+		return "", 0, fmt.Errorf("%s %s: %w", flag, text, err)
 	}
 	if port == 0 {
 		return host, server.RANDOM_PORT, nil
