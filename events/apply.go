@@ -1,15 +1,6 @@
 package events
 
-// applied lets the pending layer follow effects of the serving fold. The caller holds mu.
-func (r *Replica) applied(effects []Effect) {
-	for _, e := range effects {
-		reports := r.pending.Fold(r.line.state(), e)
-		r.touched.add(e.Entry.Key)
-		r.report(reports)
-	}
-	r.awaited.reached(r.seq())
-	r.changed.raise()
-}
+import "errors"
 
 // observe notes what messages tell about the log itself. The caller holds mu.
 func (s *session) observe(m Message, effects []Effect) {
@@ -19,7 +10,6 @@ func (s *session) observe(m Message, effects []Effect) {
 	}
 	r.info.Last = max(r.info.Last, m.Seq)
 	for _, e := range effects {
-		s.line.results.record(e)
 		r.metrics.folded(e.Result)
 		if e.Result == ResultIgnored {
 			r.cfg.Logger.Warn().Uint64("seq", e.Seq).Str("reason", e.Reason).Msg("message has no effect")
@@ -27,27 +17,59 @@ func (s *session) observe(m Message, effects []Effect) {
 	}
 }
 
-// swap makes line the serving one; what it lacks is offered again (rule 14). The caller
-// holds mu.
-func (r *Replica) swap(line *lineage) {
-	old := r.line.state()
-	r.line, r.lost = line, false
-	r.touched.addAll()
-	r.awaited.reached(r.seq())
-	r.report(Replace(old, line.state(), r.pending))
-	r.cfg.Logger.Info().Str("stream", line.state().StreamID).Uint64("seq", line.state().Seq()).
-		Int("pending", r.pending.Len()).Msg("state restored from the log")
+// progressed lets readers, waiting callers and the log of the process follow what a step of
+// the session did. The caller holds mu.
+func (s *session) progressed(p Progress) {
+	r := s.r
+	if s.serving && !p.Swapped {
+		for _, e := range p.Effects {
+			r.touched.add(e.Entry.Key)
+		}
+	}
+	if p.Swapped {
+		s.serving = true
+		r.touched.addAll()
+		state := r.core.State()
+		r.cfg.Logger.Info().Str("stream", state.StreamID).Uint64("seq", state.Seq()).
+			Int("pending", r.core.Pending().Len()).Msg("state restored from the log")
+	}
+	r.report(p.Reports)
+	if s.serving && (p.Swapped || len(p.Effects) > 0) {
+		r.awaited.reached(r.core.Seq())
+		r.changed.raise()
+	}
+	if p.Audited {
+		s.audited()
+	}
+	if s.steps.Counted() {
+		closeOnce(s.counted)
+	}
+	if p.AtEnd {
+		closeOnce(s.end)
+		if s.serving {
+			r.fresh()
+		}
+	}
+}
+
+// closeOnce closes c unless that was done. Callers hold mu.
+func closeOnce(c chan struct{}) {
+	select {
+	case <-c:
+	default:
+		close(c)
+	}
 }
 
 // fresh: verified and at the log's end. The caller holds mu.
 func (r *Replica) fresh() {
-	if r.online && r.stale == "" {
+	if r.restored && r.stale == "" {
 		return
 	}
-	if r.restored && r.stale != "" {
-		r.cfg.Logger.Info().Uint64("seq", r.line.state().Seq()).Msg("caught up with the log")
+	if r.restored {
+		r.cfg.Logger.Info().Uint64("seq", r.core.Seq()).Msg("caught up with the log")
 	}
-	r.online, r.restored, r.stale, r.problem, r.interruption = true, true, "", "", ""
+	r.restored, r.stale, r.problem, r.interruption = true, "", "", ""
 	r.metrics.stale.Set(0)
 	r.changed.raise()
 	poke(r.offers)
@@ -58,7 +80,7 @@ func (r *Replica) fresh() {
 func (r *Replica) interrupted(err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	followed := r.online
+	followed := r.core.Online() || errors.Is(err, ErrLostBranch)
 	if why := err.Error(); why != r.interruption {
 		r.cfg.Logger.Warn().Err(err).Msg("following the log was interrupted")
 		r.interruption = why
@@ -73,7 +95,8 @@ func (r *Replica) rebuilding() {
 }
 
 func (r *Replica) goStale(why string) {
-	r.online, r.stale = false, why
+	r.core.Interrupt()
+	r.stale = why
 	r.metrics.stale.Set(1)
 	r.changed.raise()
 }
@@ -106,13 +129,12 @@ func (r *Replica) report(reports []Report) {
 // of it is worth keeping if somebody waits for one. The caller holds mu.
 func (s *session) audited() {
 	r := s.r
-	if !r.wantCopy || !s.serving {
+	if !r.wantCopy || len(r.saves) == cap(r.saves) {
 		return
 	}
-	select {
-	case r.saves <- s.line.state().Clone():
+	if state, ok := r.core.Checkpoint(); ok {
+		r.saves <- state // nobody else sends: there is room
 		r.wantCopy = false
-	default:
 	}
 }
 

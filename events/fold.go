@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"sluice/crdt"
+	"sluice/events/internal/rule"
 )
 
 // Errors of Fold.Step. The fold is unchanged by the message that caused them.
@@ -62,16 +63,19 @@ type Fold struct {
 	next     uint64
 	state    *State   // nil until a genesis counted
 	prelude  *prelude // what waits for that genesis; nil afterwards
+	decode   func([]byte) (Event, error)
+	broken   rule.Set
+	second   *prelude // of a fold that is broken
 }
 
 // NewFold folds a log from its first message on.
 func NewFold(s Subjects, streamID string) *Fold {
-	return &Fold{subjects: s, next: 1, prelude: &prelude{streamID: streamID}}
+	return &Fold{subjects: s, next: 1, prelude: &prelude{streamID: streamID}, decode: DecodeEvent}
 }
 
 // ResumeFold goes on from st, which the fold owns from now on.
 func ResumeFold(s Subjects, st *State) *Fold {
-	return &Fold{subjects: s, next: st.Seq() + 1, state: st}
+	return &Fold{subjects: s, next: st.Seq() + 1, state: st, decode: DecodeEvent}
 }
 
 // State is the state so far, changed by the next Step; nil until a genesis counted.
@@ -84,6 +88,9 @@ func (f *Fold) Next() uint64 { return f.next }
 // counts there are none: messages wait, and the genesis returns the effects of all of
 // them in order, its own last. ErrGap, ErrFoldVersion.
 func (f *Fold) Step(m Message) ([]Effect, error) {
+	if f.broken.Has(rule.ResumeGap) {
+		f.next = max(f.next, m.Seq)
+	}
 	if m.Seq != f.next {
 		return nil, fmt.Errorf("fold message %d: %w, that is %d", m.Seq, ErrGap, f.next)
 	}
@@ -97,7 +104,10 @@ func (f *Fold) Step(m Message) ([]Effect, error) {
 	if e.Result == ResultGenesis {
 		e.Result, e.Reason = ResultInert, "another genesis counts already"
 	}
-	f.state.fold(&e, m.millis())
+	if f.broken.Has(rule.GenTwice) {
+		f.again(e, m)
+	}
+	f.state.fold(&e, m.millis(), f.broken)
 	f.state.Anchor = m.Anchor()
 	f.next++
 	return []Effect{e}, nil
@@ -106,7 +116,7 @@ func (f *Fold) Step(m Message) ([]Effect, error) {
 // stepPrelude is Step as long as no genesis counted.
 func (f *Fold) stepPrelude(m Message) ([]Effect, error) {
 	e := f.read(m)
-	state, err := f.prelude.add(&e, m)
+	state, err := f.prelude.add(&e, m, f.broken)
 	if err != nil {
 		return nil, fmt.Errorf("fold message %d: %w", m.Seq, err)
 	}
@@ -133,7 +143,7 @@ func (f *Fold) read(m Message) Effect {
 		e.Result, e.Reason = ResultTick, "sign of time"
 		return e
 	}
-	ev, err := DecodeEvent(m.Data)
+	ev, err := f.decode(m.Data)
 	if err != nil {
 		e.Result, e.Reason = ResultIgnored, err.Error()
 		return e
@@ -147,28 +157,36 @@ func (f *Fold) read(m Message) Effect {
 }
 
 // fold applies one classified message with stream time t (rules 4, 5, 6 and 8).
-func (s *State) fold(e *Effect, t uint64) {
-	s.Ref = max(s.Ref, t)
+func (s *State) fold(e *Effect, t uint64, broken rule.Set) {
+	if s.Ref = max(s.Ref, t); broken.Has(rule.RefRaw) {
+		s.Ref = t
+	}
 	if e.Result == "" {
 		e.Entry = e.Event.Entry()
 		e.Prior, _ = s.Map.Get(e.Entry.Key)
 		if e.Event.Raw() {
-			s.foldRaw(e)
+			s.foldRaw(e, broken)
 		} else {
-			s.foldEntry(e)
+			s.foldEntry(e, broken)
 		}
 	}
-	if e.Seq%s.Params.N == 0 {
-		s.Map.Collect(oldest(s.Ref, s.Params))
+	if e.Seq%s.Params.N != 0 {
+		return
 	}
+	if broken.Has(rule.CollectEarly) {
+		s.Map.Collect(s.Ref)
+	}
+	s.Map.Collect(oldest(s.Ref, s.Params))
 }
 
-func (s *State) foldEntry(e *Effect) {
+func (s *State) foldEntry(e *Effect, broken rule.Set) {
 	switch ms := e.Entry.Stamp.Millis(); {
-	case ms > s.Ref+uint64(s.Params.F.Milliseconds()):
+	case ms > s.Ref+uint64(s.Params.F.Milliseconds()) && !broken.Has(rule.FoldNoFuture):
 		e.Result, e.Reason = ResultFuture, "stamped too far ahead of the log's time"
-	case s.expired(ms):
+	case s.expired(ms) && !broken.Has(rule.FoldNoExpiry):
 		e.Result, e.Reason = ResultExpired, "stamped longer ago than tombstones are kept"
+	case broken.Has(rule.TieKeepsFirst) && e.Prior.Stamp.HLC == e.Entry.Stamp.HLC:
+		e.Result = ResultBeaten
 	case s.Map.Merge(e.Entry) == crdt.Applied:
 		e.Result = ResultApplied
 	default:
@@ -180,14 +198,14 @@ func (s *State) foldEntry(e *Effect) {
 }
 
 // foldRaw gives the write the stamp of its arrival, later than whatever the key has.
-func (s *State) foldRaw(e *Effect) {
+func (s *State) foldRaw(e *Effect, broken rule.Set) {
 	floor := uint64(0)
-	if !e.Prior.Stamp.IsZero() {
+	if !e.Prior.Stamp.IsZero() && !broken.Has(rule.RawNoPlus) {
 		floor = e.Prior.Stamp.HLC + 1
 	}
 	e.Entry.Stamp = crdt.Stamp{HLC: max(s.Ref<<16, floor), Node: e.Seq}
 	e.Result = ResultApplied
-	if s.Map.Merge(e.Entry) != crdt.Applied {
+	if s.Map.Merge(e.Entry) != crdt.Applied && !broken.Has(rule.RawNoPlus) {
 		// Only an entry at the very end of time is not followed by a later stamp.
 		s.Map.Remove(e.Entry.Key)
 		s.Map.Merge(e.Entry)

@@ -37,18 +37,10 @@ func (a *awaited) reached(seq uint64) {
 	})
 }
 
-// seq is the position folded up to. The caller holds mu.
-func (r *Replica) seq() uint64 {
-	if s := r.line.state(); s != nil {
-		return s.Seq()
-	}
-	return 0
-}
-
 // folded waits, at most foldPatience, until seq is folded here. ErrUnavailable otherwise.
 func (r *Replica) folded(ctx context.Context, seq uint64) error {
 	r.mu.Lock()
-	if r.seq() >= seq {
+	if r.core.Seq() >= seq {
 		r.mu.Unlock()
 		return nil
 	}
@@ -68,7 +60,7 @@ func (r *Replica) folded(ctx context.Context, seq uint64) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	return fmt.Errorf("%w: this replica is at %d and lags behind %d", ErrUnavailable, r.seq(), seq)
+	return fmt.Errorf("%w: this replica is at %d and lags behind %d", ErrUnavailable, r.core.Seq(), seq)
 }
 
 // foldedToEnd asks the log for its last sequence and waits until that is folded here.
@@ -78,7 +70,7 @@ func (r *Replica) foldedToEnd(ctx context.Context) error {
 		return fmt.Errorf("ask the log for its end: %w", err)
 	}
 	r.mu.Lock()
-	same := r.online && info.StreamID == r.line.state().StreamID
+	same := r.core.Online() && info.StreamID == r.core.State().StreamID
 	r.info = info
 	r.mu.Unlock()
 	if !same {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 
 	"sluice/crdt"
+	"sluice/events/internal/rule"
 )
 
 // prelude is what a fold knows of a log in which no genesis counts yet.
@@ -19,7 +20,7 @@ type prelude struct {
 
 // add takes the next message. It returns the state if that message is the genesis that
 // counts, and then waiting holds the effects of all messages. ErrFoldVersion.
-func (p *prelude) add(e *Effect, m Message) (*State, error) {
+func (p *prelude) add(e *Effect, m Message, broken rule.Set) (*State, error) {
 	var begun *State
 	ref := max(p.ref, m.millis())
 	switch e.Result {
@@ -31,7 +32,7 @@ func (p *prelude) add(e *Effect, m Message) (*State, error) {
 		}
 	case ResultGenesis:
 		var err error
-		if begun, err = p.begin(m, ref); errors.Is(err, ErrFoldVersion) {
+		if begun, err = p.begin(m, ref, broken); errors.Is(err, ErrFoldVersion) {
 			return nil, err
 		} else if err != nil {
 			e.Result, e.Reason = ResultInert, err.Error()
@@ -39,9 +40,9 @@ func (p *prelude) add(e *Effect, m Message) (*State, error) {
 	}
 	p.ref = ref
 	if begun != nil {
-		p.replay(begun)
+		p.replay(begun, broken)
 		e.Reason = fmt.Sprintf("the log begins with %d entries", begun.Map.Len())
-		begun.fold(e, m.millis())
+		begun.fold(e, m.millis(), broken)
 		begun.Anchor = m.Anchor()
 	}
 	p.waiting = append(p.waiting, *e)
@@ -50,7 +51,7 @@ func (p *prelude) add(e *Effect, m Message) (*State, error) {
 
 // begin is the state that the genesis m describes; an error says why it does not count
 // (rule 7). ref is the greatest stream time up to m.
-func (p *prelude) begin(m Message, ref uint64) (*State, error) {
+func (p *prelude) begin(m Message, ref uint64, broken rule.Set) (*State, error) {
 	id, d, err := decodeGenesis(m.Data)
 	if err != nil {
 		return nil, err
@@ -59,7 +60,7 @@ func (p *prelude) begin(m Message, ref uint64) (*State, error) {
 	if !ok {
 		return nil, fmt.Errorf("%w: fold parameters out of range", ErrGenesis)
 	}
-	if d.Ref < oldest(ref, params) && !d.Force {
+	if d.Ref < oldest(ref, params) && !d.Force && !broken.Has(rule.SeedAny) {
 		return nil, fmt.Errorf("%w: its state is older than tombstones are kept", ErrGenesis)
 	}
 	body, err := p.chunks.assemble(id, d)
@@ -72,15 +73,19 @@ func (p *prelude) begin(m Message, ref uint64) (*State, error) {
 			return nil, fmt.Errorf("%w: %w", ErrGenesis, err)
 		}
 	}
-	return &State{StreamID: p.streamID, Params: params, Ref: d.Ref, Map: entries}, nil
+	s := &State{StreamID: p.streamID, Params: params, Ref: d.Ref, Map: entries}
+	return s, p.breakGenesis(s, broken)
 }
 
 // replay folds what came before the genesis over its map, in order and by the times at
 // which it came.
-func (p *prelude) replay(s *State) {
+func (p *prelude) replay(s *State, broken rule.Set) {
 	for i := range p.waiting {
 		e := &p.waiting[i]
-		s.fold(e, Message{Time: e.Time}.millis())
+		if broken.Has(rule.GenForgetsEarlier) && e.Result == "" {
+			e.Result = ResultIgnored
+		}
+		s.fold(e, Message{Time: e.Time}.millis(), broken)
 	}
 }
 

@@ -3,7 +3,6 @@ package events
 import (
 	"context"
 	"errors"
-	"slices"
 	"time"
 )
 
@@ -51,16 +50,13 @@ func (r *Replica) offerAll(ctx context.Context) bool {
 	return true
 }
 
-// offerable is what is pending and not being written at this moment: a write whose caller
-// may yet be told no, or that has a condition, must not get into the log by a side door, and
-// one that the fold is about to meet would get into it twice.
+// offerable leaves out what is being written at this moment: a write whose caller may yet
+// be told no, or that has a condition, must not get into the log by a side door, and one that
+// the fold is about to meet would get into it twice.
 func (r *Replica) offerable() []PendingEntry {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !r.online {
-		return nil
-	}
-	return slices.DeleteFunc(r.pending.Entries(), func(p PendingEntry) bool { return r.underway[p.Entry.Stamp] })
+	return r.core.Offers(r.cfg.Wall())
 }
 
 func (r *Replica) offerOne(ctx context.Context, p PendingEntry) error {
@@ -93,8 +89,8 @@ func (r *Replica) tick(ctx context.Context) error {
 func (r *Replica) idle() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.line.state()
-	return r.online && r.cfg.Wall().Sub(time.Unix(0, s.Anchor.Time)) > tickEvery
+	s := r.core.State()
+	return r.core.Online() && r.cfg.Wall().Sub(time.Unix(0, s.Anchor.Time)) > tickEvery
 }
 
 func (r *Replica) tickID() string {

@@ -5,8 +5,10 @@ import (
 	"math"
 	"slices"
 	"strings"
+	"time"
 
 	"sluice/crdt"
+	"sluice/events/internal/rule"
 )
 
 // Reasons of reports: bounded, fit for metrics.
@@ -27,8 +29,9 @@ type Report struct {
 // PendingEntry is a write that is not known to be in the log.
 type PendingEntry struct {
 	Entry crdt.Entry
-	// Own entries are offered at once, those of others after a while.
+	// Own entries are offered at once, those of others from Due on, if that is not zero.
 	Own bool
+	Due time.Time
 	// Accepted: somebody was told yes, so readers see it. Otherwise it is on its way to the
 	// log, counts for stamping alone, and may yet be refused.
 	Accepted bool
@@ -43,6 +46,7 @@ type Pending struct {
 	// earliest is not later than any entry, in milliseconds: as long as it is young enough
 	// no sweep is needed.
 	earliest uint64
+	broken   rule.Set
 }
 
 // NewPending returns an empty layer.
@@ -136,6 +140,9 @@ func (p *Pending) Fold(s *State, e Effect) []Report {
 	switch e.Result {
 	case ResultFuture:
 		p.Drop(e.Entry)
+		if p.broken.Has(rule.DropLE) {
+			p.dropUpTo(e.Entry)
+		}
 		reports = append(reports, unlessBeaten(s, e.Entry, ReasonFuture)...)
 	case ResultExpired:
 		reports = append(reports, unlessBeaten(s, e.Entry, ReasonExpired)...)
@@ -145,7 +152,13 @@ func (p *Pending) Fold(s *State, e Effect) []Report {
 			}
 		}
 	case ResultApplied, ResultBeaten:
+		if p.broken.Has(rule.NoFoldDrop) {
+			break
+		}
 		p.dropUpTo(e.Entry)
+		if p.broken.Has(rule.DurableWins) {
+			delete(p.accepted, e.Entry.Key)
+		}
 		// Beaten is by something that the map holds, and that may beat more.
 		if known, ok := s.Map.Get(e.Entry.Key); ok {
 			p.dropUpTo(known)
@@ -161,6 +174,9 @@ func (p *Pending) Fold(s *State, e Effect) []Report {
 
 // Sweep drops what s beats, and drops and returns what has expired.
 func (p *Pending) Sweep(s *State) []Report {
+	if p.broken.Has(rule.NoSweep) {
+		return nil
+	}
 	var reports []Report
 	p.earliest = math.MaxUint64
 	for _, held := range p.Entries() {

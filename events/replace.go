@@ -5,6 +5,7 @@ import (
 	"strings"
 
 	"sluice/crdt"
+	"sluice/events/internal/rule"
 )
 
 // ReasonCollected: an old tombstone that the new state has no trace of. If nobody
@@ -17,9 +18,9 @@ const ReasonCollected = "collected"
 // old may be nil.
 func Replace(old, next *State, p *Pending) []Report {
 	var reports []Report
-	if old != nil {
+	if old != nil && !p.broken.Has(rule.NoReofferD) {
 		for e := range old.Map.All() {
-			if beats(next, e) {
+			if beats(next, e) || e.Deleted && p.broken.Has(rule.NoReofferTomb) {
 				continue
 			}
 			if next.expired(e.Stamp.Millis()) {
@@ -47,6 +48,9 @@ func Visible(s *State, p *Pending, key string) (crdt.Entry, bool) {
 	var ok bool
 	if p != nil {
 		accepted, ok = p.accepted[key]
+		if s != nil && p.broken.Has(rule.NoP) {
+			return s.Map.Get(key)
+		}
 	}
 	return greater(s, accepted.Entry, ok, key)
 }

@@ -12,7 +12,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"sluice/crdt"
-	"sluice/crdt/hlc"
 )
 
 // ReplicaConfig holds what a Replica depends on. Durations of zero mean the default.
@@ -52,11 +51,11 @@ type Bootstrap struct {
 }
 
 // Replica keeps one replica's state up to date: restore, replay, follow, save. What a
-// reader sees is the fold of the log with the accepted pending changes over it.
+// reader sees is the fold of the log with the accepted pending changes over it. Every
+// decision is its Core's; it adds the log, the snapshots, time, locks and what people see.
 // All methods are safe for concurrent use.
 type Replica struct {
 	cfg     ReplicaConfig
-	clock   *hlc.Clock
 	metrics *metrics
 	changed signal
 	asking  *asking
@@ -66,14 +65,10 @@ type Replica struct {
 	saves   chan *State   // audited copies, for saving
 
 	mu       sync.Mutex
-	line     *lineage // serving; nil: no state yet
-	pending  *Pending
+	core     *Core
 	touched  touched
 	awaited  awaited
-	underway map[crdt.Stamp]bool // writes not answered, or not folded here yet: not to be offered
 	restored bool
-	lost     bool // the log no longer holds what line was folded from
-	online   bool // verified and folded up to the log's end since the last interruption
 	stale    string
 	problem  string
 	// interruption is the last reason logged: each is told once.
@@ -82,30 +77,6 @@ type Replica struct {
 	info         LogInfo
 	skew         time.Duration // stream time of the newest live message - wall
 	wantCopy     bool
-}
-
-// lineage is a fold with the anchors of everything it folded since its audited point,
-// that point included (rule 16). trail[len-1] is the fold's position.
-type lineage struct {
-	fold    *Fold
-	trail   []Anchor
-	results *results
-}
-
-// newLineage begins with fold, which may have a state already.
-func newLineage(fold *Fold) *lineage {
-	l := &lineage{fold: fold, results: newResults()}
-	if s := fold.State(); s != nil {
-		l.trail = []Anchor{s.Anchor}
-	}
-	return l
-}
-
-func (l *lineage) state() *State {
-	if l == nil {
-		return nil
-	}
-	return l.fold.State()
 }
 
 // NewReplica returns a replica that has no state until Run.
@@ -124,17 +95,15 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		return nil, fmt.Errorf("register metrics: %w", err)
 	}
 	return &Replica{
-		cfg:      cfg,
-		clock:    hlc.New(cfg.Wall),
-		metrics:  m,
-		asking:   newAsking(),
-		audit:    make(chan struct{}, 1),
-		offers:   make(chan struct{}, 1),
-		saves:    make(chan *State, 1),
-		pending:  NewPending(),
-		underway: map[crdt.Stamp]bool{},
-		stale:    "the state is not restored yet",
-		failing:  map[string]string{},
+		cfg:     cfg,
+		core:    NewCore(CoreConfig{Subjects: cfg.Subjects, Node: cfg.Node, Jitter: jitter}),
+		metrics: m,
+		asking:  newAsking(),
+		audit:   make(chan struct{}, 1),
+		offers:  make(chan struct{}, 1),
+		saves:   make(chan *State, 1),
+		stale:   "the state is not restored yet",
+		failing: map[string]string{},
 	}, nil
 }
 
@@ -186,9 +155,9 @@ func (r *Replica) View() View {
 func (r *Replica) view() View {
 	v := View{
 		LastSeq: r.info.Last, Restored: r.restored, Stale: r.stale, Problem: r.problem,
-		Pending: r.pending.Len(), LogBytes: r.info.Bytes, LogLimit: r.info.MaxBytes,
+		Pending: r.core.Pending().Len(), LogBytes: r.info.Bytes, LogLimit: r.info.MaxBytes,
 	}
-	if s := r.line.state(); s != nil {
+	if s := r.core.State(); s != nil {
 		v.StreamID, v.Seq, v.Digest = s.StreamID, s.Seq(), s.Map.Digest()
 		v.LastSeq = max(v.LastSeq, v.Seq)
 	}
@@ -203,16 +172,12 @@ func (r *Replica) Changed() <-chan struct{} { return r.changed.wait() }
 func (r *Replica) Entry(key string) (crdt.Entry, bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return Visible(r.line.state(), r.pending, key)
+	return r.core.Visible(key)
 }
 
 // Verdict is what the fold made of the event at seq; empty if this process does not know.
 func (r *Replica) Verdict(seq uint64) (Result, string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.line == nil {
-		return "", ""
-	}
-	v := r.line.results.of(seq, r.line.state().Seq())
-	return v.result, v.reason
+	return r.core.Verdict(seq)
 }

@@ -70,19 +70,13 @@ func (r *Replica) adoptNewest(ctx context.Context) (bool, error) {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.line == nil && newest.State != nil {
-		r.line, r.restored = r.resume(newest.State), true
+	if r.core.State() == nil && newest.State != nil {
+		r.core.Adopt(Transfer{State: newest.State}, true)
+		r.restored = true
 		r.touched.addAll()
 		r.goStale(fmt.Sprintf("serving the snapshot of %s from %s: %s", newest.Taken.UTC().Format(time.RFC3339), from, r.stale))
 		r.cfg.Logger.Warn().Str("store", from).Time("taken", newest.Taken).Uint64("seq", newest.State.Seq()).
 			Msg("serving a snapshot, the log cannot be read")
 	}
-	return r.line != nil, errors.Join(failed...)
-}
-
-func newer(a, b Snapshot) bool {
-	if a.State.StreamID == b.State.StreamID {
-		return a.State.Seq() > b.State.Seq()
-	}
-	return a.Taken.After(b.Taken)
+	return r.core.State() != nil, errors.Join(failed...)
 }

@@ -52,7 +52,7 @@ func (r *Replica) savable(ctx context.Context, saved Anchor) error {
 func (r *Replica) unsaved(saved Anchor) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.online && r.line.state().Anchor != saved
+	return r.core.Online() && r.core.State().Anchor != saved
 }
 
 // auditedCopy asks the session for an audit until one hands over a copy.
@@ -116,8 +116,8 @@ func (r *Replica) saveLast(ctx context.Context) error {
 	r.mu.Lock()
 	r.wantCopy = true
 	r.mu.Unlock()
-	err = r.cfg.Log.Follow(ctx, s.from(), func(m Message) error {
-		if err := s.handle(m); err != nil || s.matched < s.check {
+	err = r.cfg.Log.Follow(ctx, s.steps.From(), func(m Message) error {
+		if err := s.handle(m); err != nil || s.auditing() {
 			return err
 		}
 		return errAudit

@@ -5,8 +5,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"time"
-
-	"sluice/crdt"
 )
 
 // seed starts the log: when it is readable to its end and no genesis counts, the state
@@ -21,7 +19,7 @@ func (s *session) seed(ctx context.Context) error {
 		return nil
 	}
 	g, err := s.genesis(ctx)
-	if g == nil || err != nil {
+	if err != nil || g == nil {
 		return err
 	}
 	if s.within(ctx, jitter(s.r.cfg.Bootstrap.Jitter)) {
@@ -70,26 +68,37 @@ func (s *session) within(ctx context.Context, d time.Duration) bool {
 // genesis is made of this replica's state, or of the newest snapshot, or is blank on a
 // first installation. It is nil if none is needed any more.
 func (s *session) genesis(ctx context.Context) (*Genesis, error) {
-	restored, err := s.r.adoptNewest(ctx)
-	if restored {
-		return s.r.genesisOfState(), nil
-	}
-	if err != nil {
-		return nil, fmt.Errorf("the log is empty, and whether there is a snapshot is not known: %w", err)
-	}
-	if s.within(ctx, s.r.cfg.Bootstrap.PeerWait) {
-		return nil, ctx.Err()
-	}
-	for s.r.cfg.PeerHasState() {
-		s.r.setProblem("the log is empty and another replica has the state: waiting for it to start the log")
-		if s.within(ctx, time.Second) {
+	_, unknown := s.r.adoptNewest(ctx)
+	for around := (Around{Unknown: unknown != nil}); ; around.Listened = true {
+		around.PeerHasState = s.r.cfg.PeerHasState()
+		g, obstacle := s.r.decideGenesis(around)
+		wait := time.Second
+		switch obstacle {
+		case Unobstructed:
+			if s.r.View().Restored {
+				return g, nil
+			}
+			return g, s.checkClock(ctx)
+		case ObstacleUnknown:
+			return nil, fmt.Errorf("the log is empty, and whether there is a snapshot is not known: %w", unknown)
+		case ObstacleListening:
+			wait = s.r.cfg.Bootstrap.PeerWait
+		case ObstaclePeer:
+			s.r.setProblem("the log is empty and another replica has the state: waiting for it to start the log")
+		}
+		if s.within(ctx, wait) {
 			return nil, ctx.Err()
 		}
 	}
-	if err := s.checkClock(ctx); err != nil {
-		return nil, err
-	}
-	return s.r.blankGenesis(), nil
+}
+
+// decideGenesis asks the core.
+func (r *Replica) decideGenesis(around Around) (*Genesis, Obstacle) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	g, obstacle := r.core.Genesis(around, r.cfg.Wall())
+	g.ID = fmt.Sprintf("genesis-%016x-%d", r.cfg.Node, r.cfg.Wall().UnixNano())
+	return &g, obstacle
 }
 
 // checkClock compares this machine's clock with the log's: a blank genesis from the future
@@ -107,22 +116,6 @@ func (s *session) checkClock(ctx context.Context) error {
 		return fmt.Errorf("%w: %s apart: set the clock of this machine or of the log's (NTP)", ErrClock, off.Round(time.Second))
 	}
 	return nil
-}
-
-func (r *Replica) genesisOfState() *Genesis {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	s := r.line.state().Clone()
-	return &Genesis{ID: r.genesisID(), Params: s.Params, Ref: s.Ref, Map: s.Map}
-}
-
-func (r *Replica) blankGenesis() *Genesis {
-	now := uint64(r.cfg.Wall().UnixMilli())
-	return &Genesis{ID: r.genesisID(), Params: DefaultParams(), Ref: now, Map: crdt.NewMap()}
-}
-
-func (r *Replica) genesisID() string {
-	return fmt.Sprintf("genesis-%016x-%d", r.cfg.Node, r.cfg.Wall().UnixNano())
 }
 
 func (r *Replica) publishGenesis(ctx context.Context, g Genesis) error {

@@ -11,22 +11,16 @@ import (
 
 var (
 	// errAudit ends a session so that the next one reads again from the audited point.
-	errAudit = errors.New("audit is due")
-	// errLostBranch: the log no longer holds what was folded.
-	errLostBranch = errors.New("the log has lost messages that were folded")
-	errNoBase     = errors.New("the head of the log is gone and no snapshot fits it")
+	errAudit  = errors.New("audit is due")
+	errNoBase = errors.New("the head of the log is gone and no snapshot fits it")
 )
 
-// session is one consumer of the log. It first proves that what was folded since the
-// audited point is still there, then folds on (rules 15 to 17). While it rebuilds, its
-// lineage stands beside the serving one and replaces it once the end is reached.
+// session is one consumer of the log and what it lets the core do.
 type session struct {
 	r       *Replica
 	info    LogInfo
-	line    *lineage
-	serving bool
-	matched int // anchors of the trail that were found again
-	check   int // anchors of the trail to find again
+	steps   *Session
+	serving bool // the core serves what the session folds
 
 	end     chan struct{} // closed once everything up to info.Last is folded
 	counted chan struct{} // closed once the fold has a state
@@ -80,7 +74,7 @@ func (r *Replica) runSession(ctx context.Context) error {
 		return err
 	}
 	g, ctx := errgroup.WithContext(ctx)
-	g.Go(func() error { return r.cfg.Log.Follow(ctx, s.from(), s.handle) })
+	g.Go(func() error { return r.cfg.Log.Follow(ctx, s.steps.From(), s.handle) })
 	g.Go(func() error { return s.seed(ctx) })
 	g.Go(func() error { return s.lifetime(ctx) })
 	g.Go(func() error { return s.watch(ctx) })
@@ -114,56 +108,71 @@ func (r *Replica) connect(ctx context.Context) (*session, error) {
 	if err != nil {
 		return nil, fmt.Errorf("open the log: %w", err)
 	}
-	s := &session{r: r, info: info, end: make(chan struct{}), counted: make(chan struct{})}
 	r.mu.Lock()
 	r.info = info
-	line, lost := r.line, r.lost
+	serving := r.core.State()
 	r.mu.Unlock()
-	if s.serving, err = r.valid(ctx, info, line.state()); err != nil {
+	s := &session{r: r, info: info, end: make(chan struct{}), counted: make(chan struct{})}
+	m, err := r.anchorOf(ctx, info, serving)
+	if err != nil {
 		return nil, err
 	}
-	if s.serving = s.serving && !lost; s.serving {
-		s.line = line
-	} else if s.line, err = r.base(ctx, info); err != nil {
+	if s.begin(m) {
+		return s, nil
+	}
+	base, err := r.base(ctx, info)
+	if err != nil {
 		return nil, err
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if !s.serving {
-		r.rebuilding()
-	}
-	s.check = len(s.line.trail)
-	if s.line.state() != nil {
-		close(s.counted)
-	}
-	s.atEnd()
+	r.rebuilding()
+	var p Progress
+	s.steps, p = r.core.Rebuild(info, base)
+	s.progressed(p)
 	return s, nil
 }
 
-// valid reports whether state is a prefix of the log that info describes (rule 15).
-func (r *Replica) valid(ctx context.Context, info LogInfo, state *State) (bool, error) {
-	if state == nil {
-		return false, nil
+// begin goes on from the serving state if that continues in the log; m is the message at its
+// position.
+func (s *session) begin(m *Message) bool {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	if s.serving = s.r.core.Continues(s.info, m); !s.serving {
+		return false
 	}
+	var p Progress
+	s.steps, p = s.r.core.Continue(s.info)
+	s.progressed(p)
+	return true
+}
+
+// anchorOf reads the message at the position of state, nil if there is none or if it could
+// not make the state valid.
+func (r *Replica) anchorOf(ctx context.Context, info LogInfo, state *State) (*Message, error) {
 	r.mu.Lock()
-	id, anchor := state.StreamID, state.Anchor
-	r.mu.Unlock()
-	if id != info.StreamID || anchor.Seq < info.First || anchor.Seq > info.Last {
-		return false, nil
+	within := r.core.Within(info, state)
+	seq := uint64(0)
+	if within {
+		seq = state.Seq()
 	}
-	m, err := r.cfg.Log.Get(ctx, anchor.Seq)
+	r.mu.Unlock()
+	if !within {
+		return nil, nil
+	}
+	m, err := r.cfg.Log.Get(ctx, seq)
 	switch {
 	case errors.Is(err, ErrNoMessage):
-		return false, nil
+		return nil, nil
 	case err != nil:
-		return false, fmt.Errorf("read message %d: %w", anchor.Seq, err)
+		return nil, fmt.Errorf("read message %d: %w", seq, err)
 	}
-	return m.Anchor() == anchor, nil
+	return &m, nil
 }
 
 // base is what a rebuild starts from: a valid snapshot, else nothing if the log is whole
 // (rule 17).
-func (r *Replica) base(ctx context.Context, info LogInfo) (*lineage, error) {
+func (r *Replica) base(ctx context.Context, info LogInfo) (*Transfer, error) {
 	none, remedy := errNoBase, "delete the stream, the replicas then start a new one from their state"
 	for _, store := range r.cfg.Snapshots {
 		snap, err := r.load(ctx, store)
@@ -174,97 +183,39 @@ func (r *Replica) base(ctx context.Context, info LogInfo) (*lineage, error) {
 			}
 			continue
 		}
-		if ok, err := r.valid(ctx, info, snap.State); err != nil {
+		m, err := r.anchorOf(ctx, info, snap.State)
+		if err != nil {
 			return nil, err
-		} else if ok {
-			return r.resume(snap.State), nil
+		}
+		if r.core.Valid(info, snap.State, m) {
+			return &Transfer{State: snap.State}, nil
 		}
 	}
 	if info.First <= 1 {
-		return newLineage(NewFold(r.cfg.Subjects, info.StreamID)), nil
+		return nil, nil
 	}
 	r.setProblem(none.Error() + ": " + remedy)
 	return nil, none
 }
 
-func (r *Replica) resume(s *State) *lineage {
-	return newLineage(ResumeFold(r.cfg.Subjects, s))
-}
-
-// from is the audited point, or the log's first message.
-func (s *session) from() uint64 {
-	if s.check > 0 {
-		return s.line.trail[0].Seq
-	}
-	return max(s.info.First, 1)
-}
-
 func (s *session) handle(m Message) error {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	if s.matched < s.check {
-		return s.compare(m)
-	}
-	return s.step(m)
-}
-
-// compare is the audit: the consumer must deliver again what was folded.
-func (s *session) compare(m Message) error {
-	if m.Anchor() != s.line.trail[s.matched] {
-		s.forget()
-		return fmt.Errorf("%w: sequence %d", errLostBranch, s.line.trail[s.matched].Seq)
-	}
-	if s.matched++; s.matched == s.check {
-		s.line.trail = append([]Anchor(nil), s.line.trail[s.check-1])
-		s.audited()
-		s.atEnd()
-	}
-	return nil
-}
-
-// forget makes the next session rebuild: the serving state goes on serving, but its
-// anchor may by chance be in the log while what led to it is not.
-func (s *session) forget() {
-	if s.serving {
-		s.r.lost = true
-	}
-}
-
-func (s *session) step(m Message) error {
-	had := s.line.state() != nil
-	effects, err := s.line.fold.Step(m)
+	auditing := s.steps.Auditing()
+	p, err := s.steps.Handle(m)
 	if err != nil {
-		return err // it names the message
+		return err
 	}
-	s.line.trail = append(s.line.trail, m.Anchor())
-	s.observe(m, effects)
-	if !had && s.line.state() != nil {
-		close(s.counted)
+	if !auditing {
+		s.observe(m, p.Effects)
 	}
-	if s.serving {
-		s.r.applied(effects)
-	}
-	s.atEnd()
+	s.progressed(p)
 	return nil
 }
 
-// atEnd swaps a rebuilt state in and declares the replica fresh as soon as everything
-// that the log held when the session began is folded. The caller holds mu.
-func (s *session) atEnd() {
-	if s.matched < s.check || s.line.fold.Next() <= s.info.Last {
-		return
-	}
-	select {
-	case <-s.end:
-	default:
-		close(s.end)
-	}
-	if s.line.state() == nil {
-		return
-	}
-	if !s.serving {
-		s.serving = true
-		s.r.swap(s.line)
-	}
-	s.r.fresh()
+// auditing: what comes was folded before.
+func (s *session) auditing() bool {
+	s.r.mu.Lock()
+	defer s.r.mu.Unlock()
+	return s.steps.Auditing()
 }

@@ -77,13 +77,13 @@ func byKey(e *crdt.Entry, key string) int { return strings.Compare(e.Key, key) }
 // changes is what is visible now of the keys that were touched, tombstones and absent
 // entries included, or every live entry if all were; in no order. The caller holds mu.
 func (r *Replica) changes() (list []*crdt.Entry, all bool) {
-	s, t := r.line.state(), r.touched
+	t := r.touched
 	r.touched = touched{}
 	if t.all {
-		return everyLive(s, r.pending), true
+		return everyLive(r.core.State(), r.core.Pending()), true
 	}
 	for key := range t.keys {
-		e, _ := Visible(s, r.pending, key)
+		e, _ := r.core.Visible(key)
 		e.Key = key
 		list = append(list, &e)
 	}

@@ -99,10 +99,9 @@ func (l *listed) rebuild(keep int, others ...crdt.Entry) {
 	for _, e := range others {
 		messages = append(messages, l.message(e, false))
 	}
-	l.s = &session{
-		r: l.r, info: LogInfo{StreamID: id, First: 1, Last: uint64(len(messages))}, line: newLineage(NewFold(listedSubjects, id)),
-		end: make(chan struct{}), counted: make(chan struct{}),
-	}
+	info := LogInfo{StreamID: id, First: 1, Last: uint64(len(messages))}
+	l.s = &session{r: l.r, info: info, end: make(chan struct{}), counted: make(chan struct{})}
+	l.s.steps, _ = l.r.core.Rebuild(info, nil)
 	l.log = nil
 	for _, m := range messages {
 		l.fold(m)
@@ -166,7 +165,7 @@ func (l *listed) next() crdt.Entry {
 // read compares the listing with one made from scratch.
 func (l *listed) read() {
 	got, _ := l.r.Live("")
-	scratch := everyLive(l.r.line.state(), l.r.pending)
+	scratch := everyLive(l.r.core.State(), l.r.core.Pending())
 	slices.SortFunc(scratch, func(a, b *crdt.Entry) int { return strings.Compare(a.Key, b.Key) })
 	all, want := copied(got), copied(scratch)
 	if !cmp.Equal(all, want) {
@@ -202,7 +201,7 @@ func TestListingIsWhatIsVisible(t *testing.T) {
 			"unanswered": func(*rapid.T) { l.r.unstored(l.next(), true) },
 			"not folded": func(*rapid.T) { l.r.settled(l.next(), false) },
 			"given up": func(t *rapid.T) {
-				if held := l.r.pending.Entries(); len(held) > 0 {
+				if held := l.r.core.Pending().Entries(); len(held) > 0 {
 					l.r.drop(rapid.SampledFrom(held).Draw(t, "pending").Entry)
 				}
 			},
@@ -247,7 +246,7 @@ func BenchmarkLive(b *testing.B) {
 			for i := range n {
 				change(i)
 			}
-			r.line = r.resume(state)
+			r.core.Adopt(Transfer{State: state}, true)
 			r.touched.addAll()
 			r.Live("")
 			b.ReportAllocs()

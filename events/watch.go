@@ -32,7 +32,7 @@ func (s *session) watch(ctx context.Context) error {
 func (s *session) reached() uint64 {
 	s.r.mu.Lock()
 	defer s.r.mu.Unlock()
-	return max(s.info.Last, s.line.fold.Next()-1)
+	return max(s.info.Last, s.steps.Next()-1)
 }
 
 func (r *Replica) learn(info LogInfo) {
@@ -44,5 +44,5 @@ func (r *Replica) learn(info LogInfo) {
 func (r *Replica) following() bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.online
+	return r.core.Online()
 }

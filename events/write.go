@@ -48,7 +48,7 @@ func (r *Replica) write(ctx context.Context, c Change) (Receipt, error) {
 // writable refuses while there is no state, no log or no trustworthy clock.
 func (r *Replica) writable(ctx context.Context) error {
 	r.mu.Lock()
-	restored, online, stale, off := r.restored, r.online, r.stale, r.skewed()
+	restored, online, stale, off := r.restored, r.core.Online(), r.stale, r.skewed()
 	r.mu.Unlock()
 	switch {
 	case !restored:
@@ -63,7 +63,7 @@ func (r *Replica) writable(ctx context.Context) error {
 
 // skewed reports whether the wall clock is too far from the log's (I12). The caller holds mu.
 func (r *Replica) skewed() bool {
-	s := r.line.state()
+	s := r.core.State()
 	return s != nil && r.skew.Abs() > s.Params.F/4
 }
 
@@ -97,15 +97,13 @@ func (r *Replica) already(ctx context.Context, c Change) (bool, Receipt, error) 
 		return false, Receipt{}, nil // lagging: publish, the log decides
 	}
 	r.mu.Lock()
-	s := r.line.state()
-	_, pending := r.pending.Get(c.Key)
-	e, _ := s.Map.Get(c.Key)
-	receipt := Receipt{StreamID: s.StreamID, Seq: s.Seq(), Stamp: e.Stamp, NoOp: true}
-	r.mu.Unlock()
-	if pending || !c.same(e) {
+	defer r.mu.Unlock()
+	if !r.core.Moot(c) {
 		return false, Receipt{}, nil
 	}
-	return true, receipt, nil
+	s := r.core.State()
+	e, _ := s.Map.Get(c.Key)
+	return true, Receipt{StreamID: s.StreamID, Seq: s.Seq(), Stamp: e.Stamp, NoOp: true}, nil
 }
 
 // same reports whether e, which is of the change's key, is as the change asks.
@@ -150,29 +148,11 @@ func describe(e crdt.Entry) string {
 	return `"` + e.Stamp.String() + `"`
 }
 
-// stamp makes the entry and holds it as pending (rule 10).
+// stamp makes the entry and holds it as pending.
 func (r *Replica) stamp(c Change) (crdt.Entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	s := r.line.state()
-	seen, _ := Greatest(s, r.pending, c.Key)
-	e := crdt.Entry{
-		Key:     c.Key,
-		Stamp:   crdt.Stamp{HLC: r.clock.Next(seen.Stamp.HLC + 1), Node: r.cfg.Node},
-		Deleted: c.Delete,
-		Value:   c.Value,
-	}
-	ms, now := e.Stamp.Millis(), max(s.Ref, uint64(max(r.cfg.Wall().UnixMilli(), 0)))
-	switch {
-	case s.expired(ms):
-		return crdt.Entry{}, fmt.Errorf("%w: it is behind by more than %s: set the clock of this machine (NTP)", ErrClock, s.Params.R)
-	case ms > now+uint64(s.Params.F.Milliseconds()): // the log would reject it
-		ahead := time.Duration(ms-now) * time.Millisecond
-		return crdt.Entry{}, fmt.Errorf("%w: it was set back, and stamps are still %s ahead: restart this replica", ErrClock, ahead.Round(time.Second))
-	}
-	r.pending.Put(PendingEntry{Entry: e, Own: true})
-	r.underway[e.Stamp] = true
-	return e, nil
+	return r.core.Write(c, r.cfg.Wall())
 }
 
 // publish appends the entry and waits until it is folded here.
@@ -210,8 +190,8 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 func (r *Replica) unstored(e crdt.Entry, offered bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.underway, e.Stamp)
 	if offered {
+		r.core.Unknown(e)
 		poke(r.offers)
 		return
 	}
@@ -224,8 +204,7 @@ func (r *Replica) unstored(e crdt.Entry, offered bool) {
 func (r *Replica) settled(e crdt.Entry, folded bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	delete(r.underway, e.Stamp)
-	if !folded && r.pending.Accept(e) {
+	if r.core.Settle(e, folded) {
 		r.touched.add(e.Key)
 		r.changed.raise()
 		poke(r.offers)
@@ -264,7 +243,7 @@ func (r *Replica) drop(e crdt.Entry) {
 
 // dropped takes e out of the pending layer. The caller holds mu.
 func (r *Replica) dropped(e crdt.Entry) {
-	if r.pending.Drop(e) {
+	if r.core.Refuse(e) {
 		r.touched.add(e.Key)
 	}
 }

@@ -14,28 +14,38 @@ import (
 // the stamps of unstamped writes, have it clear.
 const nodeBit = 1 << 63
 
-// Clock issues readings: milliseconds since 1970 << 16 | counter. Every reading is
-// greater than all earlier ones of the same Clock. It is safe for concurrent use.
+// Reading is the last reading of a clock, milliseconds since 1970 << 16 | counter; zero:
+// none yet. It is not safe for concurrent use.
+type Reading uint64
+
+// Next moves to max(wall<<16, previous reading + 1, floor) and returns that. Give as floor
+// one more than the greatest reading that the write must follow; 0 for none.
+func (r *Reading) Next(wall time.Time, floor uint64) uint64 {
+	// A wall clock before 1970 counts as 1970: as an unsigned number it would be later
+	// than everything.
+	now := uint64(max(wall.UnixMilli(), 0)) << 16
+	*r = Reading(max(now, uint64(*r)+1, floor))
+	return uint64(*r)
+}
+
+// Clock issues readings, each greater than all earlier ones of the same Clock. It is safe
+// for concurrent use.
 type Clock struct {
 	wall func() time.Time
 
 	mu   sync.Mutex
-	last uint64
+	last Reading
 }
 
 // New returns a clock that reads the time from wall, in production time.Now.
 func New(wall func() time.Time) *Clock { return &Clock{wall: wall} }
 
-// Next returns max(wall<<16, last+1, floor), where last is the previous reading. Give
-// as floor one more than the greatest reading that the write must follow; 0 for none.
+// Next is Reading.Next by the clock's wall.
 func (c *Clock) Next(floor uint64) uint64 {
-	// A wall clock before 1970 counts as 1970: as an unsigned number it would be later
-	// than everything.
-	wall := uint64(max(c.wall().UnixMilli(), 0)) << 16
+	wall := c.wall()
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	c.last = max(wall, c.last+1, floor)
-	return c.last
+	return c.last.Next(wall, floor)
 }
 
 // NewNode draws the identity of a process from r, in production crypto/rand.Reader: 64

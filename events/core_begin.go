@@ -1,0 +1,105 @@
+package events
+
+import (
+	"slices"
+	"time"
+
+	"sluice/crdt"
+	"sluice/events/internal/rule"
+)
+
+// Around is what a replica knows about others when it reads a log that has no genesis.
+type Around struct {
+	// Forbid: the operator begins logs, not this replica (--no-bootstrap).
+	Forbid bool
+	// Unknown: a place that may hold a state (data directory, Consul) could not be read.
+	Unknown bool
+	// Listened: there was time enough to hear of peers that have a state.
+	Listened bool
+	// PeerHasState: one was heard of.
+	PeerHasState bool
+}
+
+// Obstacle says why a log is not begun now.
+type Obstacle string
+
+// Obstacles.
+const (
+	// Unobstructed: publish the genesis.
+	Unobstructed Obstacle = ""
+	// ObstacleForbidden: the operator does it.
+	ObstacleForbidden Obstacle = "forbidden"
+	// ObstacleUnknown: there may be a state somewhere that could not be read.
+	ObstacleUnknown Obstacle = "unknown"
+	// ObstacleListening: wait for peers to be heard first.
+	ObstacleListening Obstacle = "listening"
+	// ObstaclePeer: a peer has a state, it will begin the log.
+	ObstaclePeer Obstacle = "peer"
+)
+
+// Genesis decides how a log begins that was read to its end and has no genesis (rule 18):
+// with the state at hand, whatever others do, or blank where nothing that could hold a state
+// does. The caller sets the ID, waits for a random time below 10 s so that few do it, and
+// publishes unless one counted meanwhile.
+func (c *Core) Genesis(around Around, wall time.Time) (Genesis, Obstacle) {
+	s, broken := c.State(), c.cfg.Broken
+	switch {
+	case around.Forbid:
+		return Genesis{}, ObstacleForbidden
+	case s != nil && broken.Has(rule.BlankSeed):
+		return Genesis{Params: s.Params, Ref: max(s.Ref, uint64(max(wall.UnixMilli(), 0))), Map: crdt.NewMap()}, Unobstructed
+	case s != nil && broken.Has(rule.GenNoTomb):
+		return Genesis{Params: s.Params, Ref: s.Ref, Map: withoutTombstones(s.Map)}, Unobstructed
+	case s != nil:
+		return Genesis{Params: s.Params, Ref: s.Ref, Map: s.Map.Clone()}, Unobstructed
+	case around.Unknown:
+		return Genesis{}, ObstacleUnknown
+	case !around.Listened:
+		return Genesis{}, ObstacleListening
+	case around.PeerHasState:
+		return Genesis{}, ObstaclePeer
+	}
+	return Genesis{Params: DefaultParams(), Ref: uint64(max(wall.UnixMilli(), 0)), Map: crdt.NewMap()}, Unobstructed
+}
+
+// Checkpoint copies the state if it may be kept as a checkpoint (rule 20): verified, and
+// audited up to its very position, as it is when Progress.Audited was told.
+func (c *Core) Checkpoint() (*State, bool) {
+	if c.line == nil || !c.verified || len(c.line.trail) != 1 {
+		return nil, false
+	}
+	return c.State().Clone(), true
+}
+
+// checkpointsKept is how many valid checkpoints there have to be beyond the trimmed head.
+const checkpointsKept = 3
+
+// TrimPoint is the first sequence that a log has to keep (rule 21): that of the third newest
+// of the valid checkpoints, whose positions are given in any order, one a checkpoint. 0: keep all.
+func TrimPoint(valid []uint64) uint64 {
+	if len(valid) < checkpointsKept {
+		return 0
+	}
+	sorted := slices.Clone(valid)
+	slices.Sort(sorted)
+	return sorted[len(sorted)-checkpointsKept]
+}
+
+// Newest picks what to serve first when a process starts (rule 22): of one log the furthest,
+// else the one that was taken last. -1: none has a state.
+func Newest(list []Snapshot) int {
+	best := -1
+	for i, s := range list {
+		if s.State != nil && (best < 0 || newer(s, list[best])) {
+			best = i
+		}
+	}
+	return best
+}
+
+func newer(a, b Snapshot) bool {
+	if a.State.StreamID == b.State.StreamID {
+		return a.State.Seq() > b.State.Seq()
+	}
+	return a.Taken.After(b.Taken)
+}

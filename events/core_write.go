@@ -1,0 +1,100 @@
+package events
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"sluice/crdt"
+	"sluice/events/internal/rule"
+)
+
+// Write stamps a change and holds it as pending (rule 10). The entry is on its way: later
+// stamps follow it, readers do not see it, and it is not offered. Accept, Settle or Refuse
+// ends that. Value and Delete of the change are taken, its condition is the caller's.
+// ErrNotReady: there is no state. ErrClock: no log would take the stamp.
+func (c *Core) Write(ch Change, wall time.Time) (crdt.Entry, error) {
+	s := c.State()
+	if s == nil {
+		return crdt.Entry{}, ErrNotReady
+	}
+	e := crdt.Entry{Key: ch.Key, Stamp: c.next(ch.Key, wall), Deleted: ch.Delete, Value: ch.Value}
+	ms, now := e.Stamp.Millis(), max(s.Ref, uint64(max(wall.UnixMilli(), 0)))
+	switch {
+	case s.expired(ms):
+		return crdt.Entry{}, fmt.Errorf("%w: it is behind by more than %s: set the clock of this machine (NTP)", ErrClock, s.Params.R)
+	case ms > now+uint64(s.Params.F.Milliseconds()): // the log would reject it
+		ahead := time.Duration(ms-now) * time.Millisecond
+		return crdt.Entry{}, fmt.Errorf("%w: it was set back, and stamps are still %s ahead: restart this replica", ErrClock, ahead.Round(time.Second))
+	}
+	c.pending.Put(PendingEntry{Entry: e, Own: true})
+	c.underway[e.Stamp] = true
+	return e, nil
+}
+
+// next is the stamp of a write of key.
+func (c *Core) next(key string, wall time.Time) crdt.Stamp {
+	floor := uint64(0)
+	if seen, ok := Greatest(c.State(), c.pending, key); ok && !c.cfg.Broken.Has(rule.NoVisPlus) {
+		floor = seen.Stamp.HLC + 1
+	}
+	if c.cfg.Broken.Has(rule.NoClockPlus) {
+		c.clock = 0
+	}
+	return crdt.Stamp{HLC: c.clock.Next(wall, floor), Node: c.cfg.Node}
+}
+
+// Moot reports whether nothing has to be written for a change without condition, since the
+// state is as it asks and nothing of its key is pending. Only a core that has folded
+// everything that was in the log when the request came may be believed.
+func (c *Core) Moot(ch Change) bool {
+	s := c.State()
+	if s == nil {
+		return false
+	}
+	_, pending := c.pending.Get(ch.Key)
+	known, _ := s.Map.Get(ch.Key)
+	return !pending && ch.same(known)
+}
+
+// Accept ends the way of an own write that somebody is told yes for before the log has it:
+// readers see it, Offers offers it, peers should be told. It reports whether e was pending.
+func (c *Core) Accept(e crdt.Entry) bool {
+	delete(c.underway, e.Stamp)
+	return c.pending.Accept(e)
+}
+
+// Settle ends the way of an own write that the log has stored. If the fold has not met it
+// in time it is Accepted, since the log may have lost it. It reports whether readers see it now for that reason.
+func (c *Core) Settle(e crdt.Entry, folded bool) bool {
+	delete(c.underway, e.Stamp)
+	if s := c.State(); c.cfg.Broken.Has(rule.AckActs) && s != nil {
+		s.Map.Merge(e)
+		c.pending.Drop(e)
+	}
+	return !folded && c.pending.Accept(e)
+}
+
+// Unknown ends the way of an own write that the log may have stored: it is offered, unseen
+// by readers, until the fold decides.
+func (c *Core) Unknown(e crdt.Entry) { delete(c.underway, e.Stamp) }
+
+// Refuse forgets an own write that is certainly not in the log and that nobody was told yes
+// for. It reports whether e was pending.
+func (c *Core) Refuse(e crdt.Entry) bool {
+	delete(c.underway, e.Stamp)
+	return c.pending.Drop(e)
+}
+
+// Offers lists what is to be published now, in order of the keys (rule 11): nothing unless
+// Online, own writes at once, others when they are due. Publishing it again and again until
+// the fold has taken it out is harmless; nobody acts on the acknowledgement.
+func (c *Core) Offers(now time.Time) []PendingEntry {
+	c.dropOld(uint64(max(now.UnixMilli(), 0)))
+	if !c.online || c.pending.Len() == 0 {
+		return nil
+	}
+	return slices.DeleteFunc(c.pending.Entries(), func(p PendingEntry) bool {
+		return c.underway[p.Entry.Stamp] || p.Due.After(now) || !p.Own && c.cfg.Broken.Has(rule.OwnerOnly)
+	})
+}
