@@ -57,6 +57,16 @@ func (c *Core) Moot(ch Change) bool {
 	return !pending && ch.same(known)
 }
 
+// Restore takes in own accepted writes that were pending when the process before this one
+// ended, before there is a state or after.
+func (c *Core) Restore(list []crdt.Entry) {
+	for _, e := range list {
+		if s := c.State(); s == nil || !beats(s, e) {
+			c.pending.Put(PendingEntry{Entry: e, Own: true, Accepted: true})
+		}
+	}
+}
+
 // Accept ends the way of an own write that somebody is told yes for before the log has it:
 // readers see it, Offers offers it, peers should be told. It reports whether e was pending.
 func (c *Core) Accept(e crdt.Entry) bool {

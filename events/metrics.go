@@ -12,6 +12,8 @@ type metrics struct {
 	reported    *prometheus.CounterVec
 	snapshots   *prometheus.CounterVec
 	snapshotSeq *prometheus.GaugeVec
+	admitted    *prometheus.CounterVec
+	diverged    prometheus.Counter
 	stale       prometheus.Gauge
 }
 
@@ -27,6 +29,10 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		snapshotSeq: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sluice_snapshot_sequence", Help: "Position of the newest snapshot that this process saved, by store.",
 		}, []string{"store"}),
+		admitted: counter("sluice_peer_changes_total", "Pending changes heard of from other replicas, by what became of them.", "admission"),
+		diverged: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_divergence_total", Help: "Replicas found with another map at the same position of the same log; never, unless a machine or the program fails.",
+		}),
 		stale: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_stale", Help: "1 while the state may be behind the log.",
 		}),
@@ -36,7 +42,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale} {
+	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale, m.admitted, m.diverged} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

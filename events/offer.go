@@ -28,6 +28,7 @@ func (r *Replica) offer(ctx context.Context) error {
 		case <-t.C:
 		}
 		t.Stop()
+		r.tidyJournal()
 		if r.offerAll(ctx) {
 			wait, again = offerEvery, offerAgain
 		} else { // the log can often be read a moment before it can be written

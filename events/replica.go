@@ -25,6 +25,11 @@ type ReplicaConfig struct {
 	Snapshots []Snapshots
 	// Wall reads the wall clock; nil: time.Now.
 	Wall func() time.Time
+	// Journal keeps accepted pending changes over a restart; nil: they live in memory, and none is
+	// accepted without the log.
+	Journal Journal
+	// Broadcast tells the other replicas of accepted pending changes, without waiting; nil: nobody.
+	Broadcast func([]crdt.Entry)
 	// PeerHasState reports whether another replica that has a state was heard of; nil: never.
 	PeerHasState func() bool
 
@@ -84,6 +89,12 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 	if cfg.Wall == nil {
 		cfg.Wall = time.Now
 	}
+	if cfg.Journal == nil {
+		cfg.Journal = noJournal{}
+	}
+	if cfg.Broadcast == nil {
+		cfg.Broadcast = func([]crdt.Entry) {}
+	}
 	if cfg.PeerHasState == nil {
 		cfg.PeerHasState = func() bool { return false }
 	}
@@ -117,6 +128,9 @@ func orDefault(d, def time.Duration) time.Duration {
 // Run restores the state and keeps it up to date until ctx ends, then saves a last
 // snapshot. It returns nil, or an error that no retry can mend.
 func (r *Replica) Run(ctx context.Context) error {
+	if err := r.restorePending(); err != nil {
+		return err
+	}
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.follow(gctx) })
 	g.Go(func() error { return r.adopt(gctx) })

@@ -13,7 +13,9 @@ import (
 // foldPatience is how long a writer waits for this replica to fold what is in the log.
 const foldPatience = 3 * time.Second
 
-// Write puts or deletes one key and returns once the event is durable and folded here.
+// Write puts or deletes one key and returns once the event is durable and folded here. Without
+// the log a change that has no condition is accepted: kept on disk, visible here, told to the
+// other replicas and offered to the log later; the receipt then has no sequence.
 //
 // Errors: ErrNotReady, ErrUnavailable, ErrRefused, ErrClock: certainly not applied.
 // ErrPrecondition: the condition of the change does not hold. ErrRejected: durable, without
@@ -28,7 +30,9 @@ func (r *Replica) write(ctx context.Context, c Change) (Receipt, error) {
 	if err := CheckKey(c.Key); err != nil {
 		return Receipt{}, err
 	}
-	if err := r.writable(ctx); err != nil {
+	if err := r.writable(ctx); errors.Is(err, ErrUnavailable) && c.unconditional() {
+		return r.accept(c)
+	} else if err != nil {
 		return Receipt{}, err
 	}
 	if done, receipt, err := r.already(ctx, c); done || err != nil {
@@ -87,7 +91,7 @@ func (r *Replica) measureClock(ctx context.Context) error {
 // already reports whether the state is as asked, so that no event is needed. Only a
 // replica that has folded everything that was in the log when the request came may say so.
 func (r *Replica) already(ctx context.Context, c Change) (bool, Receipt, error) {
-	if c.IfMatch != "" || c.IfAbsent {
+	if !c.unconditional() {
 		return false, Receipt{}, nil
 	}
 	if e, _ := r.Entry(c.Key); !c.same(e) {
@@ -120,7 +124,7 @@ func (c *Change) same(e crdt.Entry) bool {
 // condition checks If-Match on a state folded to the end and returns the sequence that
 // must still be the last of the key's subject when the event is stored.
 func (r *Replica) condition(ctx context.Context, c Change) (*uint64, error) {
-	if c.IfMatch == "" && !c.IfAbsent {
+	if c.unconditional() {
 		return nil, nil
 	}
 	last, err := r.cfg.Log.LastOf(ctx, r.cfg.Subjects.Event(c.Key))
@@ -162,6 +166,9 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 	if err == nil {
 		m.ExpectLast = expect
 		receipt.Seq, err = r.append(ctx, m)
+	}
+	if errors.Is(err, ErrUnavailable) && expect == nil {
+		return r.acceptEntry(e)
 	}
 	if err != nil {
 		r.unstored(e, errors.Is(err, ErrUnknownOutcome) && expect == nil)

@@ -219,7 +219,7 @@ func (s *Server) publish(ctx context.Context, c events.Change) (Receipt, error) 
 
 // awaited waits as the caller wants.
 func (s *Server) awaited(ctx context.Context, w waiting, r Receipt, key string) (Receipt, error) {
-	if w.scope == events.WaitNone {
+	if w.scope == events.WaitNone || r.Outcome == OutcomeAccepted { // no position to wait for
 		return r, nil
 	}
 	return s.await(ctx, w, r, key)

@@ -34,6 +34,8 @@ func WriteFile(path string, data []byte, mode fs.FileMode) error {
 	return nil
 }
 
+func syncDirOf(path string) error { return syncDir(filepath.Dir(path)) }
+
 func syncDir(path string) error {
 	d, err := os.Open(path)
 	if err != nil {

@@ -1,0 +1,150 @@
+package node
+
+import (
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"hash/crc32"
+	"io/fs"
+	"os"
+	"sync"
+
+	"sluice/crdt"
+	"sluice/events"
+)
+
+// journal keeps pending changes in one file of records: length and CRC-32C (32 bits each,
+// big endian), then the encoded entries. A record that a crash tore off was never promised.
+type journal struct {
+	path string
+
+	mu   sync.Mutex
+	file *os.File // open for appending; nil: nothing was appended since the start or Keep
+	used bool     // the file may hold something
+}
+
+var _ events.Journal = (*journal)(nil)
+
+var castagnoli = crc32.MakeTable(crc32.Castagnoli)
+
+const recordHead = 8
+
+func newJournal(path string) *journal { return &journal{path: path, used: true} }
+
+func record(list []crdt.Entry) []byte {
+	body := events.EncodeEntries(list)
+	out := make([]byte, 0, recordHead+len(body))
+	out = binary.BigEndian.AppendUint32(out, uint32(len(body)))
+	out = binary.BigEndian.AppendUint32(out, crc32.Checksum(body, castagnoli))
+	return append(out, body...)
+}
+
+// Append returns once the entries are on disk.
+func (j *journal) Append(list []crdt.Entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if err := j.open(); err != nil {
+		return fmt.Errorf("open %s: %w", j.path, err)
+	}
+	_, err := j.file.Write(record(list))
+	if err == nil {
+		err = j.file.Sync()
+	}
+	if err != nil { // half a record would hide those after it
+		return errors.Join(fmt.Errorf("write %s: %w", j.path, err), j.mend())
+	}
+	return nil
+}
+
+func (j *journal) open() error {
+	if j.file != nil {
+		return nil
+	}
+	list, size, err := j.read()
+	if err != nil {
+		return err
+	}
+	f, err := os.OpenFile(j.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, 0o600)
+	if err != nil {
+		return err
+	}
+	j.file, j.used = f, true
+	if info, err := f.Stat(); err != nil || info.Size() != size {
+		return errors.Join(err, f.Truncate(size)) // behind what was torn nothing would be read
+	}
+	if len(list) == 0 {
+		return syncDirOf(j.path)
+	}
+	return nil
+}
+
+// mend leaves only whole records.
+func (j *journal) mend() error {
+	err := j.file.Close()
+	j.file = nil
+	list, _, readErr := j.read()
+	if readErr != nil {
+		return errors.Join(err, readErr)
+	}
+	return errors.Join(err, WriteFile(j.path, record(list), 0o600))
+}
+
+// Load returns what was appended and not forgotten, oldest first.
+func (j *journal) Load() ([]crdt.Entry, error) {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	list, _, err := j.read()
+	j.used = j.used && len(list) > 0
+	return list, err
+}
+
+// read returns the entries of all whole records, and how many bytes these take.
+func (j *journal) read() ([]crdt.Entry, int64, error) {
+	data, err := os.ReadFile(j.path)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, 0, nil
+	}
+	if err != nil {
+		return nil, 0, err
+	}
+	var list []crdt.Entry
+	size := int64(0)
+	for len(data) >= recordHead {
+		n := int(binary.BigEndian.Uint32(data))
+		if n > len(data)-recordHead {
+			break
+		}
+		body := data[recordHead:][:n]
+		if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(data[4:]) {
+			break
+		}
+		entries, err := events.DecodeEntries(body)
+		if err != nil {
+			return nil, 0, fmt.Errorf("read %s: %w", j.path, err)
+		}
+		list, data, size = append(list, entries...), data[recordHead+n:], size+int64(recordHead+n)
+	}
+	return list, size, nil
+}
+
+// Keep forgets everything but the entries given.
+func (j *journal) Keep(list []crdt.Entry) error {
+	j.mu.Lock()
+	defer j.mu.Unlock()
+	if !j.used && len(list) == 0 {
+		return nil
+	}
+	var err error
+	if j.file != nil {
+		err = j.file.Close()
+		j.file = nil
+	}
+	if len(list) > 0 {
+		return errors.Join(err, WriteFile(j.path, record(list), 0o600))
+	}
+	if removed := os.Remove(j.path); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
+		return errors.Join(err, removed)
+	}
+	j.used = false
+	return errors.Join(err, syncDirOf(j.path))
+}

@@ -1,0 +1,73 @@
+package events
+
+import (
+	"fmt"
+
+	"sluice/crdt"
+)
+
+// unconditional reports whether the change holds whatever is there.
+func (c *Change) unconditional() bool { return c.IfMatch == "" && !c.IfAbsent }
+
+// accept takes a change without the log: it is stamped and pending from now on.
+func (r *Replica) accept(c Change) (Receipt, error) {
+	if e, _ := r.Entry(c.Key); c.Delete && !e.Live() {
+		return Receipt{StreamID: r.View().StreamID, Stamp: e.Stamp, NoOp: true}, nil
+	}
+	e, err := r.stamp(c)
+	if err != nil {
+		return Receipt{}, err
+	}
+	return r.acceptEntry(e)
+}
+
+// acceptEntry makes a stamped change a promise: first on disk, then to readers, the other
+// replicas and the caller. ErrUnavailable: it could not be kept, nothing remains of it.
+func (r *Replica) acceptEntry(e crdt.Entry) (Receipt, error) {
+	if err := r.cfg.Journal.Append([]crdt.Entry{e}); err != nil {
+		r.drop(e)
+		return Receipt{}, fmt.Errorf("%w, and the change cannot be kept without it: %w", ErrUnavailable, err)
+	}
+	r.mu.Lock()
+	accepted := r.core.Accept(e)
+	r.touched.add(e.Key)
+	streamID := r.view().StreamID
+	r.mu.Unlock()
+	r.changed.raise()
+	poke(r.offers)
+	if accepted {
+		r.cfg.Broadcast([]crdt.Entry{e})
+		r.cfg.Logger.Info().Str("key", e.Key).Stringer("stamp", e.Stamp).Msg("change accepted without the log, to be offered to it later")
+	}
+	return Receipt{StreamID: streamID, Stamp: e.Stamp, EventID: e.Stamp.String()}, nil
+}
+
+// restorePending takes in what was accepted before the restart.
+func (r *Replica) restorePending() error {
+	list, err := r.cfg.Journal.Load()
+	if err != nil {
+		return fmt.Errorf("read pending changes: %w", err)
+	}
+	if len(list) == 0 {
+		return nil
+	}
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.core.Restore(list)
+	r.touched.addAll()
+	r.cfg.Logger.Info().Int("changes", len(list)).Msg("changes of before the restart are pending still")
+	return nil
+}
+
+// tidyJournal forgets what is in the log by now.
+func (r *Replica) tidyJournal() {
+	r.mu.Lock()
+	settled := r.core.Online() && len(r.core.Accepted()) == 0
+	r.mu.Unlock()
+	if !settled {
+		return
+	}
+	if err := r.cfg.Journal.Keep(nil); err != nil {
+		r.cfg.Logger.Warn().Err(err).Msg("pending changes that are in the log by now stay on disk")
+	}
+}

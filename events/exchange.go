@@ -1,0 +1,131 @@
+package events
+
+import (
+	"errors"
+	"fmt"
+
+	"sluice/crdt"
+)
+
+// Accepted lists the accepted pending changes in order of the keys, at most one a key: what
+// other replicas are told.
+func (r *Replica) Accepted() []crdt.Entry {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.Accepted()
+}
+
+// AcceptedDigest tells whether two replicas list the same as Accepted.
+func (r *Replica) AcceptedDigest() uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.AcceptedDigest()
+}
+
+// Admit takes in pending changes of another replica, as far as they are news here. Those are
+// kept on disk like own ones; if that fails they are held in memory all the same.
+func (r *Replica) Admit(list []crdt.Entry) {
+	wall := r.cfg.Wall()
+	var news []crdt.Entry
+	r.mu.Lock()
+	for _, e := range list {
+		admission := r.core.Admit(e, wall)
+		r.metrics.admitted.WithLabelValues(string(admission)).Inc()
+		if admission == Admitted {
+			news = append(news, e)
+			r.touched.add(e.Key)
+		}
+	}
+	r.mu.Unlock()
+	if len(news) == 0 {
+		return
+	}
+	r.changed.raise()
+	if err := r.cfg.Journal.Append(news); err != nil {
+		r.cfg.Logger.Warn().Err(err).Msg("pending changes of another replica are not kept on disk")
+	}
+}
+
+// Position is where the state is in which log; zero: there is none.
+func (r *Replica) Position() Position {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.Position()
+}
+
+// Wants reports whether the state at p, which another replica has, would be adopted.
+func (r *Replica) Wants(p Position) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return p.StreamID != "" && r.core.Wants(p, r.unreachable())
+}
+
+// unreachable: the last attempt to follow the log has failed. The caller holds mu.
+func (r *Replica) unreachable() bool { return !r.core.Online() && r.interruption != "" }
+
+// Hurry reports whether the others may have what this replica lacks: it has no state, does
+// not follow the log, or holds what is not in the log yet.
+func (r *Replica) Hurry() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return !r.core.Online() || len(r.core.Accepted()) > 0
+}
+
+// Export is the whole state for another replica; false: there is none.
+func (r *Replica) Export() (Transfer, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.Export()
+}
+
+// Adopt takes the state of another replica, if it is wanted still, and owns it. It serves as
+// stale until it was found in the log.
+func (r *Replica) Adopt(t Transfer) bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reports, taken := r.core.Adopt(t, r.unreachable())
+	if !taken {
+		return false
+	}
+	r.report(reports)
+	r.restored = true
+	r.touched.addAll()
+	r.goStale("serving the state of another replica: the log cannot be read")
+	r.awaited.reached(r.core.Seq())
+	poke(r.audit)
+	r.cfg.Logger.Warn().Str("stream", t.State.StreamID).Uint64("seq", t.State.Seq()).Msg("took over the state of another replica")
+	return true
+}
+
+// Compare looks at the position of another replica (invariant I1): one that stands at the
+// same sequence with another message makes this replica audit, one with another map is an alarm.
+func (r *Replica) Compare(name string, p Position) {
+	switch r.Position().Discord(p) {
+	case LostTail:
+		r.cfg.Logger.Warn().Str("replica", name).Uint64("seq", p.Anchor.Seq).Msg("another replica has folded another message there, looking again")
+		poke(r.audit)
+	case Diverged:
+		r.metrics.diverged.Inc()
+		r.setProblem(fmt.Sprintf("the map differs from that of %s at sequence %d of one log: restart both replicas, and report this with their data directories", name, p.Anchor.Seq))
+	}
+}
+
+// Journal keeps accepted pending changes over a restart. Safe for concurrent use.
+type Journal interface {
+	// Append returns once the entries are durable.
+	Append([]crdt.Entry) error
+	// Load returns what was appended and not forgotten, oldest first.
+	Load() ([]crdt.Entry, error)
+	// Keep forgets everything but the entries given.
+	Keep([]crdt.Entry) error
+}
+
+// errNoJournal: a replica without a data directory promises nothing over its end.
+var errNoJournal = errors.New("there is no place to keep pending changes")
+
+// noJournal is that of a replica without a data directory.
+type noJournal struct{}
+
+func (noJournal) Append([]crdt.Entry) error   { return errNoJournal }
+func (noJournal) Load() ([]crdt.Entry, error) { return nil, nil }
+func (noJournal) Keep([]crdt.Entry) error     { return nil }

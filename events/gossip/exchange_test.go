@@ -1,0 +1,246 @@
+package gossip_test
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/micro"
+	"github.com/rs/zerolog"
+
+	"sluice/crdt"
+	"sluice/events"
+	"sluice/events/gossip"
+)
+
+// store is a replica without log: the real decisions behind one lock.
+type store struct {
+	mu       sync.Mutex
+	core     *events.Core
+	compared map[string]events.Position
+}
+
+var _ gossip.Store = (*store)(nil)
+
+func newStore(node uint64) *store {
+	return &store{core: events.NewCore(events.CoreConfig{Subjects: subjects, Node: node | 1<<63}), compared: map[string]events.Position{}}
+}
+
+func locked[T any](s *store, f func() T) T {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return f()
+}
+
+func (s *store) Accepted() []crdt.Entry    { return locked(s, s.core.Accepted) }
+func (s *store) AcceptedDigest() uint64    { return locked(s, s.core.AcceptedDigest) }
+func (s *store) Position() events.Position { return locked(s, s.core.Position) }
+func (s *store) Hurry() bool               { return true }
+func (s *store) Wants(p events.Position) bool {
+	return locked(s, func() bool { return p.StreamID != "" && s.core.Wants(p, true) })
+}
+func (s *store) Adopt(t events.Transfer) bool {
+	return locked(s, func() bool { _, ok := s.core.Adopt(t, true); return ok })
+}
+func (s *store) Compare(n string, p events.Position) {
+	locked(s, func() int { s.compared[n] = p; return 0 })
+}
+
+func (s *store) Export() (events.Transfer, bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.core.Export()
+}
+
+func (s *store) Admit(list []crdt.Entry) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for _, e := range list {
+		s.core.Admit(e, time.Now())
+	}
+}
+
+// entries are n of them with values of about size bytes, stamped about now.
+func entries(prefix string, n, size int) []crdt.Entry {
+	list := make([]crdt.Entry, n)
+	for i := range list {
+		list[i] = crdt.Entry{
+			Key:   fmt.Sprintf("service/%s-%06d", prefix, i),
+			Stamp: crdt.Stamp{HLC: uint64(time.Now().UnixMilli())<<16 | uint64(i&0xffff), Node: 1<<63 | 7},
+			Value: []byte(`{"x":"` + strings.Repeat("x", size) + `"}`),
+		}
+	}
+	return list
+}
+
+// stateOf is a state that holds the entries.
+func stateOf(list []crdt.Entry) *events.State {
+	m := crdt.NewMap()
+	for _, e := range list {
+		m.Merge(e)
+	}
+	return &events.State{
+		StreamID: "stream", Params: events.DefaultParams(), Ref: uint64(time.Now().UnixMilli()),
+		Anchor: events.Anchor{Seq: 9, Time: time.Now().UnixNano(), Hash: [16]byte{1}}, Map: m,
+	}
+}
+
+// join lets a store take part until the test ends. It returns the exchange.
+func join(tb testing.TB, nc *nats.Conn, node string, s *store, peers ...string) *gossip.Exchange {
+	tb.Helper()
+	x, err := gossip.NewExchange(gossip.ExchangeConfig{
+		NATS: nc, Subjects: subjects, Node: node, Name: "name of " + node,
+		Peers: func() []string { return peers }, Store: s, Log: zerolog.Nop(),
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := x.Run(ctx); err != nil {
+			tb.Errorf("run: %v", err)
+		}
+	})
+	tb.Cleanup(func() { cancel(); wg.Wait() })
+	return x
+}
+
+// until asks x for rounds until what holds.
+func until(tb testing.TB, what string, x *gossip.Exchange, holds func() bool) {
+	tb.Helper()
+	deadline := time.Now().Add(patience)
+	for !holds() {
+		if time.Now().After(deadline) {
+			tb.Fatalf("not in time: %s", what)
+		}
+		if x != nil {
+			x.Soon()
+		}
+		<-time.After(10 * time.Millisecond)
+	}
+}
+
+func TestBroadcast(t *testing.T) {
+	s := startServer(t, -1)
+	a, b := newStore(1), newStore(2)
+	x := join(t, connect(t, s.ClientURL()), "a", a)
+	join(t, connect(t, s.ClientURL()), "b", b)
+	list := entries("one", 2000, 500) // more than a message takes
+	a.Admit(list)
+	until(t, "everybody holds them", nil, func() bool {
+		x.Broadcast(list)
+		return b.AcceptedDigest() == a.AcceptedDigest()
+	})
+}
+
+func TestCompare(t *testing.T) {
+	s := startServer(t, -1)
+	a, b := newStore(1), newStore(2)
+	common := entries("common", 2500, 300)
+	newer := entries("common", 5, 300)
+	a.Admit(common)
+	b.Admit(common)
+	a.Admit(entries("a", 3000, 300))
+	b.Admit(entries("b", 3000, 300))
+	for i := range newer {
+		newer[i].Stamp.HLC += 1 << 20
+	}
+	a.Admit(newer[:2])
+	b.Admit(newer[2:])
+	x := join(t, connect(t, s.ClientURL()), "a", a, "b")
+	join(t, connect(t, s.ClientURL()), "b", b) // is never asked to ask
+	until(t, "both hold the same", x, func() bool { return a.AcceptedDigest() == b.AcceptedDigest() })
+	if n := len(b.Accepted()); n != 8500 {
+		t.Errorf("%d entries, want 8500", n)
+	}
+}
+
+func TestStateOfAnother(t *testing.T) {
+	s := startServer(t, -1)
+	a, b, c := newStore(1), newStore(2), newStore(3)
+	b.Adopt(events.Transfer{State: stateOf(entries("s", 5000, 300))})
+	x := join(t, connect(t, s.ClientURL()), "a", a, "b")
+	join(t, connect(t, s.ClientURL()), "b", b)
+	until(t, "the state is taken over", x, func() bool { return a.Position() == b.Position() })
+	t.Run("from one that has none nothing comes", func(t *testing.T) {
+		y := join(t, connect(t, s.ClientURL()), "c", c, "d")
+		join(t, connect(t, s.ClientURL()), "d", newStore(4))
+		until(t, "they have compared", y, func() bool { return locked(c, func() bool { return len(c.compared) > 0 }) })
+		if c.Position() != (events.Position{}) {
+			t.Errorf("position %+v", c.Position())
+		}
+	})
+	t.Run("both know where the other is", func(t *testing.T) {
+		until(t, "compared", x, func() bool { return locked(b, func() bool { return b.compared["name of a"] == b.core.Position() }) })
+	})
+}
+
+// TestListed: NATS's own tools see the replicas.
+func TestListed(t *testing.T) {
+	s := startServer(t, -1)
+	nc := connect(t, s.ClientURL())
+	join(t, nc, "a", newStore(1))
+	subject, err := micro.ControlSubject(micro.PingVerb, "sluice-replica", "")
+	if err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the service answers", nil, func() bool {
+		m, err := nc.Request(subject, nil, time.Second)
+		return err == nil && strings.Contains(string(m.Data), `"name of a"`)
+	})
+}
+
+func TestForeignMessages(t *testing.T) {
+	s := startServer(t, -1)
+	nc := connect(t, s.ClientURL())
+	a := newStore(1)
+	join(t, nc, "a", a)
+	for _, text := range []string{"", "x", "\xa1\x01\x65other", strings.Repeat("y", 600<<10)} {
+		until(t, "an answer", nil, func() bool {
+			m, err := nc.Request(subjects.Peer("exchange.a"), []byte(text), time.Second)
+			return err == nil && len(m.Data) > 1
+		})
+		if err := nc.Publish(subjects.Peer("delta"), []byte(text)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	bad := entries("bad", 1, 10)
+	bad[0].Value = []byte(`{"x": 1}`) // not compact: no log would take it
+	if err := nc.Publish(subjects.Peer("delta"), events.EncodeEntries(bad)); err != nil {
+		t.Fatal(err)
+	}
+	good := entries("good", 1, 10)
+	until(t, "a good one is taken", nil, func() bool {
+		if err := nc.Publish(subjects.Peer("delta"), events.EncodeEntries(good)); err != nil {
+			t.Fatal(err)
+		}
+		return len(a.Accepted()) == 1
+	})
+}
+
+// BenchmarkState is the whole state of 100,000 services from a peer: encoded, sent, decoded, adopted.
+func BenchmarkState(b *testing.B) {
+	s := startServer(b, -1)
+	from := newStore(1)
+	from.Adopt(events.Transfer{State: stateOf(entries("s", 100_000, 700))})
+	join(b, connect(b, s.ClientURL()), "from", from)
+	nc := connect(b, s.ClientURL())
+	for b.Loop() {
+		to := newStore(2)
+		x, err := gossip.NewExchange(gossip.ExchangeConfig{
+			NATS: nc, Subjects: subjects, Node: "to", Name: "to", Peers: func() []string { return []string{"from"} }, Store: to, Log: zerolog.Nop(),
+		})
+		if err != nil {
+			b.Fatal(err)
+		}
+		x.Round(b.Context())
+		if to.Position() != from.Position() {
+			b.Fatal("the state did not arrive")
+		}
+	}
+}

@@ -1,0 +1,131 @@
+package gossip
+
+import (
+	"errors"
+	"fmt"
+
+	"github.com/fxamacker/cbor/v2"
+
+	"sluice/crdt"
+	"sluice/events"
+)
+
+const (
+	// maxPage bounds what one message carries of entries, keys or a state: 384 KiB, so that no
+	// message reaches 512 KiB.
+	maxPage = 384 << 10
+	// maxMessage is what is read.
+	maxMessage = 512 << 10
+)
+
+// What one replica asks of another, and the answer's fields that belong to it.
+const (
+	opCompare = "compare" // Position, Digest; unless the digests are equal, Marks after After and More
+	opFetch   = "fetch"   // Keys: Entries of them, of the first ones if it would be too much
+	opPush    = "push"    // Entries: nothing
+	opState   = "state"   // nothing: ID and Size of the whole state, or Busy, or Size 0
+	opRead    = "read"    // ID, Offset: Data
+	opDone    = "done"    // ID: nothing
+)
+
+// request is one question; the README has the table of the fields.
+type request struct {
+	Op       string   `cbor:"1,keyasint"`
+	Name     string   `cbor:"2,keyasint,omitempty"`
+	Position position `cbor:"3,keyasint,omitempty"`
+	Digest   uint64   `cbor:"4,keyasint,omitempty"`
+	After    string   `cbor:"5,keyasint,omitempty"`
+	Keys     []string `cbor:"6,keyasint,omitempty"`
+	Entries  []byte   `cbor:"7,keyasint,omitempty"`
+	ID       uint64   `cbor:"8,keyasint,omitempty"`
+	Offset   int      `cbor:"9,keyasint,omitempty"`
+}
+
+type response struct {
+	Position position `cbor:"1,keyasint,omitempty"`
+	Digest   uint64   `cbor:"2,keyasint,omitempty"`
+	Marks    []mark   `cbor:"3,keyasint,omitempty"`
+	More     bool     `cbor:"4,keyasint,omitempty"`
+	Entries  []byte   `cbor:"5,keyasint,omitempty"`
+	ID       uint64   `cbor:"6,keyasint,omitempty"`
+	Size     int      `cbor:"7,keyasint,omitempty"`
+	Busy     bool     `cbor:"8,keyasint,omitempty"`
+	Data     []byte   `cbor:"9,keyasint,omitempty"`
+	Error    string   `cbor:"10,keyasint,omitempty"`
+}
+
+// position is events.Position.
+type position struct {
+	StreamID string `cbor:"1,keyasint,omitempty"`
+	Seq      uint64 `cbor:"2,keyasint,omitempty"`
+	Time     int64  `cbor:"3,keyasint,omitempty"`
+	Hash     []byte `cbor:"4,keyasint,omitempty"`
+	Digest   uint64 `cbor:"5,keyasint,omitempty"`
+}
+
+func newPosition(p events.Position) position {
+	return position{p.StreamID, p.Anchor.Seq, p.Anchor.Time, p.Anchor.Hash[:], p.Digest}
+}
+
+func (p position) value() events.Position {
+	out := events.Position{StreamID: p.StreamID, Anchor: events.Anchor{Seq: p.Seq, Time: p.Time}, Digest: p.Digest}
+	copy(out.Anchor.Hash[:], p.Hash)
+	return out
+}
+
+// mark tells which entry of a key a replica has, without its value.
+type mark struct {
+	Key   string `cbor:"1,keyasint"`
+	HLC   uint64 `cbor:"2,keyasint"`
+	Node  uint64 `cbor:"3,keyasint"`
+	Print uint64 `cbor:"4,keyasint"`
+}
+
+func newMark(e crdt.Entry) mark { return mark{e.Key, e.Stamp.HLC, e.Stamp.Node, e.Fingerprint()} }
+
+// older reports whether the mark is of an older or another entry than e. Two entries with one
+// stamp are not made by anybody whose node is random; then both are exchanged and the map decides.
+func (m mark) older(e crdt.Entry) bool {
+	c := m.stamp().Compare(e.Stamp)
+	return c < 0 || c == 0 && m.Print != e.Fingerprint()
+}
+
+func (m mark) newer(e crdt.Entry) bool {
+	c := m.stamp().Compare(e.Stamp)
+	return c > 0 || c == 0 && m.Print != e.Fingerprint()
+}
+
+func (m mark) stamp() crdt.Stamp { return crdt.Stamp{HLC: m.HLC, Node: m.Node} }
+
+var errMessage = errors.New("not a message of a replica")
+
+// limits keep a message from claiming more than it can hold.
+func limits() (cbor.DecMode, error) {
+	return cbor.DecOptions{MaxArrayElements: 16 << 10, MaxMapPairs: 64, MaxNestedLevels: 8, DupMapKey: cbor.DupMapKeyEnforcedAPF}.DecMode()
+}
+
+func unmarshal(data []byte, v any) error {
+	if len(data) > maxMessage {
+		return fmt.Errorf("%w: %d bytes", errMessage, len(data))
+	}
+	mode, err := limits()
+	if err != nil {
+		return err
+	}
+	if err := mode.Unmarshal(data, v); err != nil {
+		return fmt.Errorf("%w: %w", errMessage, err)
+	}
+	return nil
+}
+
+// page encodes entries of list until the page is full, and returns how many those are; one
+// that is larger than a page by itself goes alone.
+func page(list []crdt.Entry) ([]byte, int) {
+	n, size := 0, 0
+	for ; n < len(list); n++ {
+		if size += len(list[n].Key) + len(list[n].Value) + 64; size > maxPage && n > 0 {
+			break
+		}
+	}
+	return events.EncodeEntries(list[:n]), n
+}

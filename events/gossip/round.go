@@ -1,0 +1,213 @@
+package gossip
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"slices"
+	"strings"
+
+	"github.com/fxamacker/cbor/v2"
+	"golang.org/x/sync/errgroup"
+
+	"sluice/crdt"
+	"sluice/events"
+)
+
+// maxKeys bounds the keys of one question.
+const maxKeys = 1000
+
+// parallelReads is how many parts of a state are asked for at a time.
+const parallelReads = 8
+
+// maxState bounds a whole state in bytes.
+const maxState = 1 << 30
+
+// round compares with one other replica, chosen at random. It returns how many rounds have
+// failed in a row.
+func (x *Exchange) round(ctx context.Context, failures int) int {
+	peers := x.cfg.Peers()
+	if len(peers) == 0 {
+		return 0
+	}
+	node := peers[rand.N(len(peers))]
+	if err := x.compareWith(ctx, node); err != nil {
+		x.cfg.Log.Debug().Err(err).Str("node", node).Msg("could not compare with another replica")
+		return failures + 1
+	}
+	return 0
+}
+
+// Round compares with one other replica now and reports whether that went well.
+func (x *Exchange) Round(ctx context.Context) bool { return x.round(ctx, 0) == 0 }
+
+// compareWith exchanges what either side lacks.
+func (x *Exchange) compareWith(ctx context.Context, node string) error {
+	theirs, where, err := x.marks(ctx, node)
+	if err != nil {
+		return err
+	}
+	if theirs != nil {
+		if err := x.even(ctx, node, theirs); err != nil {
+			return err
+		}
+	}
+	if x.store.Wants(where) {
+		return x.fetchState(ctx, node)
+	}
+	return nil
+}
+
+// marks asks what the other holds; nil if that is the same as here.
+func (x *Exchange) marks(ctx context.Context, node string) (map[string]mark, events.Position, error) {
+	var theirs map[string]mark
+	q := request{Op: opCompare, Name: x.cfg.Name, Position: newPosition(x.store.Position()), Digest: x.store.AcceptedDigest()}
+	for {
+		a, err := x.ask(ctx, node, q)
+		if err != nil {
+			return nil, events.Position{}, err
+		}
+		if q.After == "" {
+			x.store.Compare(node, a.Position.value())
+		}
+		if a.Digest == q.Digest {
+			return nil, a.Position.value(), nil
+		}
+		if theirs == nil {
+			theirs = map[string]mark{}
+		}
+		for _, m := range a.Marks {
+			theirs[m.Key] = m
+			q.After = max(q.After, m.Key)
+		}
+		if !a.More || len(a.Marks) == 0 {
+			return theirs, a.Position.value(), nil
+		}
+	}
+}
+
+// even fetches what the other has newer, and gives it what is newer here.
+func (x *Exchange) even(ctx context.Context, node string, theirs map[string]mark) error {
+	mine := x.store.Accepted()
+	var push []crdt.Entry
+	here := make(map[string]crdt.Entry, len(mine))
+	for _, e := range mine {
+		here[e.Key] = e
+		if m, ok := theirs[e.Key]; !ok || m.older(e) {
+			push = append(push, e)
+		}
+	}
+	var want []string
+	for key, m := range theirs {
+		if e, ok := here[key]; !ok || m.newer(e) {
+			want = append(want, key)
+		}
+	}
+	slices.SortFunc(want, strings.Compare)
+	return errors.Join(x.fetch(ctx, node, want), x.push(ctx, node, push))
+}
+
+func (x *Exchange) fetch(ctx context.Context, node string, keys []string) error {
+	for len(keys) > 0 {
+		n := min(len(keys), maxKeys)
+		a, err := x.ask(ctx, node, request{Op: opFetch, Keys: keys[:n]})
+		if err != nil {
+			return err
+		}
+		list, err := events.DecodeEntries(a.Entries)
+		if err != nil {
+			return err
+		}
+		x.store.Admit(list)
+		if !a.More || len(list) == 0 {
+			keys = keys[n:]
+			continue
+		}
+		last := list[len(list)-1].Key // a page was not enough; keys and entries are in order
+		keys = slices.DeleteFunc(keys, func(k string) bool { return k <= last })
+	}
+	return nil
+}
+
+func (x *Exchange) push(ctx context.Context, node string, list []crdt.Entry) error {
+	for len(list) > 0 {
+		data, n := page(list)
+		if _, err := x.ask(ctx, node, request{Op: opPush, Entries: data}); err != nil {
+			return err
+		}
+		list = list[n:]
+	}
+	return nil
+}
+
+// fetchState takes over the whole state of another replica.
+func (x *Exchange) fetchState(ctx context.Context, node string) error {
+	a, err := x.ask(ctx, node, request{Op: opState})
+	switch {
+	case err != nil:
+		return err
+	case a.Busy:
+		return errors.New("the other replica hands out its state to others now")
+	case a.Size <= 0 || a.Size > maxState:
+		return fmt.Errorf("%w: a state of %d bytes", errMessage, a.Size)
+	}
+	data, err := x.read(ctx, node, a)
+	if err != nil {
+		return err
+	}
+	t, err := events.DecodeTransfer(x.cfg.Subjects.Namespace, data)
+	if err != nil {
+		return err
+	}
+	x.store.Adopt(t)
+	return nil
+}
+
+// read asks for all parts of a state, several at a time.
+func (x *Exchange) read(ctx context.Context, node string, a response) ([]byte, error) {
+	data := make([]byte, a.Size)
+	g, reading := errgroup.WithContext(ctx)
+	g.SetLimit(parallelReads)
+	for offset := 0; offset < len(data); offset += maxPage {
+		g.Go(func() error {
+			part, err := x.ask(reading, node, request{Op: opRead, ID: a.ID, Offset: offset})
+			if err != nil {
+				return err
+			}
+			if len(part.Data) != min(maxPage, len(data)-offset) {
+				return fmt.Errorf("%w: a part of %d bytes", errMessage, len(part.Data))
+			}
+			copy(data[offset:], part.Data)
+			return nil
+		})
+	}
+	if err := g.Wait(); err != nil {
+		return nil, err
+	}
+	if _, err := x.ask(ctx, node, request{Op: opDone, ID: a.ID}); err != nil { // it forgets the transfer by itself
+		x.cfg.Log.Debug().Err(err).Msg("end of a transfer not told")
+	}
+	return data, nil
+}
+
+func (x *Exchange) ask(ctx context.Context, node string, q request) (response, error) {
+	data, err := cbor.Marshal(q)
+	if err != nil {
+		return response{}, fmt.Errorf("encode question: %w", err)
+	}
+	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	defer cancel()
+	m, err := x.cfg.NATS.RequestWithContext(ctx, x.subject(node), data)
+	if err != nil {
+		return response{}, fmt.Errorf("ask %s to %s: %w", node, q.Op, err)
+	}
+	var a response
+	if err := unmarshal(m.Data, &a); err != nil {
+		return response{}, err
+	}
+	if a.Error != "" {
+		return response{}, fmt.Errorf("ask %s to %s: it says: %.300s", node, q.Op, a.Error)
+	}
+	return a, nil
+}
