@@ -30,6 +30,7 @@ func (r *Replica) acceptEntry(e crdt.Entry) (Receipt, error) {
 	}
 	r.mu.Lock()
 	accepted := r.core.Accept(e)
+	r.kept = true
 	r.touched.add(e.Key)
 	streamID := r.view().StreamID
 	r.mu.Unlock()
@@ -54,20 +55,24 @@ func (r *Replica) restorePending() error {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.core.Restore(list)
+	r.kept = true
 	r.touched.addAll()
 	r.cfg.Logger.Info().Int("changes", len(list)).Msg("changes of before the restart are pending still")
 	return nil
 }
 
-// tidyJournal forgets what is in the log by now.
+// tidyJournal forgets what is in the log by now. Whoever is about to append has an entry in
+// the pending layer, so the mark is behind everybody who is done with it.
 func (r *Replica) tidyJournal() {
 	r.mu.Lock()
-	settled := r.core.Online() && len(r.core.Accepted()) == 0
+	settled := r.kept && r.core.Online() && r.core.Pending().Len() == 0
+	r.kept = r.kept && !settled
+	mark := r.cfg.Journal.Mark()
 	r.mu.Unlock()
 	if !settled {
 		return
 	}
-	if err := r.cfg.Journal.Keep(nil); err != nil {
+	if err := r.cfg.Journal.Forget(mark); err != nil {
 		r.cfg.Logger.Warn().Err(err).Msg("pending changes that are in the log by now stay on disk")
 	}
 }

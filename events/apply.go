@@ -35,6 +35,9 @@ func (s *session) progressed(p Progress) {
 	}
 	r.report(p.Reports)
 	if s.serving && (p.Swapped || len(p.Effects) > 0) {
+		if r.kept && r.core.Pending().Len() == 0 {
+			poke(r.offers) // which forgets what is kept
+		}
 		r.awaited.reached(r.core.Seq())
 		r.changed.raise()
 	}

@@ -32,7 +32,7 @@ func (r *Replica) Admit(list []crdt.Entry) {
 		admission := r.core.Admit(e, wall)
 		r.metrics.admitted.WithLabelValues(string(admission)).Inc()
 		if admission == Admitted {
-			news = append(news, e)
+			news, r.kept = append(news, e), true
 			r.touched.add(e.Key)
 		}
 	}
@@ -116,8 +116,10 @@ type Journal interface {
 	Append([]crdt.Entry) error
 	// Load returns what was appended and not forgotten, oldest first.
 	Load() ([]crdt.Entry, error)
-	// Keep forgets everything but the entries given.
-	Keep([]crdt.Entry) error
+	// Mark counts what was appended so far; it does not wait for the disk.
+	Mark() uint64
+	// Forget removes what had been appended up to a mark.
+	Forget(mark uint64) error
 }
 
 // errNoJournal: a replica without a data directory promises nothing over its end.
@@ -128,4 +130,5 @@ type noJournal struct{}
 
 func (noJournal) Append([]crdt.Entry) error   { return errNoJournal }
 func (noJournal) Load() ([]crdt.Entry, error) { return nil, nil }
-func (noJournal) Keep([]crdt.Entry) error     { return nil }
+func (noJournal) Mark() uint64                { return 0 }
+func (noJournal) Forget(uint64) error         { return nil }

@@ -82,6 +82,7 @@ type Replica struct {
 	info         LogInfo
 	skew         time.Duration // stream time of the newest live message - wall
 	wantCopy     bool
+	kept         bool // the journal holds changes
 }
 
 // NewReplica returns a replica that has no state until Run.

@@ -1,6 +1,7 @@
 package node
 
 import (
+	"bytes"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -8,6 +9,7 @@ import (
 	"io/fs"
 	"os"
 	"sync"
+	"sync/atomic"
 
 	"sluice/crdt"
 	"sluice/events"
@@ -18,9 +20,13 @@ import (
 type journal struct {
 	path string
 
+	count atomic.Uint64
+
 	mu   sync.Mutex
-	file *os.File // open for appending; nil: nothing was appended since the start or Keep
-	used bool     // the file may hold something
+	file *os.File // open for appending; nil: nothing was appended since the start or Forget
+	// later are the records that were appended after the mark from.
+	later [][]byte
+	from  uint64
 }
 
 var _ events.Journal = (*journal)(nil)
@@ -29,7 +35,7 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 const recordHead = 8
 
-func newJournal(path string) *journal { return &journal{path: path, used: true} }
+func newJournal(path string) *journal { return &journal{path: path} }
 
 func record(list []crdt.Entry) []byte {
 	body := events.EncodeEntries(list)
@@ -46,13 +52,16 @@ func (j *journal) Append(list []crdt.Entry) error {
 	if err := j.open(); err != nil {
 		return fmt.Errorf("open %s: %w", j.path, err)
 	}
-	_, err := j.file.Write(record(list))
+	data := record(list)
+	_, err := j.file.Write(data)
 	if err == nil {
 		err = j.file.Sync()
 	}
 	if err != nil { // half a record would hide those after it
 		return errors.Join(fmt.Errorf("write %s: %w", j.path, err), j.mend())
 	}
+	j.later = append(j.later, data)
+	j.count.Add(1)
 	return nil
 }
 
@@ -68,7 +77,7 @@ func (j *journal) open() error {
 	if err != nil {
 		return err
 	}
-	j.file, j.used = f, true
+	j.file = f
 	if info, err := f.Stat(); err != nil || info.Size() != size {
 		return errors.Join(err, f.Truncate(size)) // behind what was torn nothing would be read
 	}
@@ -94,7 +103,6 @@ func (j *journal) Load() ([]crdt.Entry, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	list, _, err := j.read()
-	j.used = j.used && len(list) > 0
 	return list, err
 }
 
@@ -127,24 +135,25 @@ func (j *journal) read() ([]crdt.Entry, int64, error) {
 	return list, size, nil
 }
 
-// Keep forgets everything but the entries given.
-func (j *journal) Keep(list []crdt.Entry) error {
+// Mark counts the calls of Append that are done.
+func (j *journal) Mark() uint64 { return j.count.Load() }
+
+// Forget removes what was there at the start, and what had been appended up to the mark.
+func (j *journal) Forget(mark uint64) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
-	if !j.used && len(list) == 0 {
-		return nil
-	}
 	var err error
 	if j.file != nil {
 		err = j.file.Close()
 		j.file = nil
 	}
-	if len(list) > 0 {
-		return errors.Join(err, WriteFile(j.path, record(list), 0o600))
+	if rest := j.later[min(mark-j.from, uint64(len(j.later))):]; len(rest) > 0 {
+		j.later, j.from = rest, mark
+		return errors.Join(err, WriteFile(j.path, bytes.Join(rest, nil), 0o600))
 	}
+	j.later, j.from = nil, mark
 	if removed := os.Remove(j.path); removed != nil && !errors.Is(removed, fs.ErrNotExist) {
 		return errors.Join(err, removed)
 	}
-	j.used = false
 	return errors.Join(err, syncDirOf(j.path))
 }

@@ -1,0 +1,145 @@
+package events_test
+
+import (
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+
+	"sluice/crdt"
+	"sluice/events"
+)
+
+// pad is a journal in memory that can fail.
+type pad struct {
+	mu   sync.Mutex
+	list []crdt.Entry
+	full bool
+}
+
+var _ events.Journal = (*pad)(nil)
+
+func (p *pad) Append(list []crdt.Entry) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.full {
+		return errors.New("disk full")
+	}
+	p.list = append(p.list, list...)
+	return nil
+}
+
+func (p *pad) Load() ([]crdt.Entry, error) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.Clone(p.list), nil
+}
+
+func (p *pad) Mark() uint64 { return uint64(p.len()) }
+
+func (p *pad) Forget(mark uint64) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.list = slices.Clone(p.list[mark:])
+	return nil
+}
+
+func (p *pad) len() int {
+	list, _ := p.Load()
+	return len(list)
+}
+
+func TestChangesWithoutTheLog(t *testing.T) {
+	s, kept, journal := startServer(t), &shelf{}, &pad{}
+	told := make(chan crdt.Entry, 100)
+	with := func(c *events.ReplicaConfig) {
+		c.Snapshots, c.Journal = []events.Snapshots{kept}, journal
+		c.Broadcast = func(list []crdt.Entry) {
+			for _, e := range list {
+				told <- e
+			}
+		}
+	}
+	a := startReplica(s, with)
+	a.fresh()
+	last := a.put("old", `{"v":1}`)
+	a.until("saved", func(events.View) bool { return kept.seq() >= last.Seq })
+	s.stop()
+	a.stalled()
+
+	t.Run("are accepted, visible, kept and told", func(t *testing.T) {
+		receipt := a.put("new", `{"v":2}`)
+		if receipt.Seq != 0 || receipt.Stamp.IsZero() || receipt.EventID == "" {
+			t.Errorf("receipt %+v", receipt)
+		}
+		a.holds("new", `{"v":2}`)
+		if e := <-told; e.Stamp != receipt.Stamp {
+			t.Errorf("told of %v, want %v", e, receipt.Stamp)
+		}
+		if journal.len() != 1 || a.View().Pending != 1 {
+			t.Errorf("%d on disk, %d pending", journal.len(), a.View().Pending)
+		}
+	})
+	t.Run("but not with a condition", func(t *testing.T) {
+		for _, c := range []events.Change{{IfMatch: "*"}, {IfAbsent: true}} {
+			c.Key, c.Value = "service/old", []byte(`{"v":3}`)
+			if _, err := a.Write(t.Context(), c); !errors.Is(err, events.ErrUnavailable) {
+				t.Errorf("write: %v", err)
+			}
+		}
+		a.holds("old", `{"v":1}`)
+	})
+	t.Run("not if they cannot be kept", func(t *testing.T) {
+		journal.mu.Lock()
+		journal.full = true
+		journal.mu.Unlock()
+		if _, err := a.Write(t.Context(), events.Change{Key: "service/lost", Value: []byte(`{}`)}); !errors.Is(err, events.ErrUnavailable) {
+			t.Errorf("write: %v", err)
+		}
+		if e, ok := a.Entry("service/lost"); ok {
+			t.Errorf("what was refused is visible: %v", e)
+		}
+		journal.mu.Lock()
+		journal.full = false
+		journal.mu.Unlock()
+	})
+	t.Run("a removal of what is not there changes nothing", func(t *testing.T) {
+		receipt, err := a.Write(t.Context(), events.Change{Key: "service/never", Delete: true})
+		if err != nil || !receipt.NoOp || journal.len() != 1 {
+			t.Errorf("receipt %+v, %v", receipt, err)
+		}
+	})
+	t.Run("they outlive the process", func(t *testing.T) {
+		a.stop()
+		a = startReplica(s, with)
+		a.until("serving the snapshot", func(v events.View) bool { return v.Restored && v.Stale != "" })
+		a.holds("new", `{"v":2}`)
+		a.holds("old", `{"v":1}`)
+	})
+	t.Run("and get into the log when it is back", func(t *testing.T) {
+		s.start()
+		a.until("all is in the log", func(v events.View) bool { return v.Stale == "" && v.Pending == 0 })
+		b := startReplica(s, nil)
+		b.holds("new", `{"v":2}`)
+		b.fresh()
+		a.until("nothing is kept", func(events.View) bool { a.put("tick", `{}`); return journal.len() == 0 })
+	})
+}
+
+// What another replica tells is visible here, and gets into the log from here if its own
+// replica never comes back.
+func TestChangesOfOthersAreOffered(t *testing.T) {
+	s, journal := startServer(t), &pad{}
+	a := startReplica(s, func(c *events.ReplicaConfig) { c.Journal = journal })
+	a.fresh()
+	a.put("x", `{}`)
+	e, _ := a.Entry("service/x")
+	heard := crdt.Entry{Key: "service/heard", Stamp: crdt.Stamp{HLC: e.Stamp.HLC + 1, Node: 1<<63 | 5}, Value: []byte(`{"v":1}`)}
+	future := crdt.Entry{Key: "service/future", Stamp: crdt.Stamp{HLC: e.Stamp.HLC + 60_000<<16, Node: 1<<63 | 5}, Value: []byte(`{"v":1}`)}
+	a.Admit([]crdt.Entry{heard, future})
+	a.holds("heard", `{"v":1}`)
+	a.holds("future", "")
+	if journal.len() != 1 || len(a.Accepted()) != 1 {
+		t.Errorf("%d on disk, %d accepted", journal.len(), len(a.Accepted()))
+	}
+}
