@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -182,14 +181,7 @@ func checkAddr(s setting, addr string) error {
 
 // secret is the path of an explicit file, else of a Swarm secret that exists, else empty.
 func (c Config) secret(file, name string) string {
-	if file != "" {
-		return file
-	}
-	path := filepath.Join(c.Proxy.SecretsDir, name)
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-		return path
-	}
-	return ""
+	return secretPath(c.Proxy.SecretsDir, file, name)
 }
 
 const maxSecret = 64 << 10
