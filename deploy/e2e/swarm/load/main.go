@@ -4,6 +4,7 @@
 //
 //	load get URL                     one request: the body; exit 1 unless the status is 2xx
 //	load each URL                    one request to every address of the host: a line of JSON each
+//	load first URL WANT              asks until there is an answer; exit 1 unless that one is right
 //	load run URL WANT                load until SIGTERM, then its result as a line of JSON
 //	load wait                        does nothing until SIGTERM: a container to execute the others in
 //
@@ -22,6 +23,7 @@ import (
 	"net/url"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -44,13 +46,15 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return get(ctx, args[1], out)
 	case len(args) == 2 && args[0] == "each":
 		return each(ctx, args[1], out)
+	case len(args) == 3 && args[0] == "first":
+		return first(ctx, args[1], args[2])
 	case len(args) == 3 && args[0] == "run":
 		return run(ctx, args[1], args[2], out)
 	case len(args) == 1 && args[0] == "wait":
 		<-ctx.Done()
 		return nil
 	}
-	return errors.New("usage: get URL | each URL | run URL WANT | wait")
+	return errors.New("usage: get URL | each URL | first URL WANT | run URL WANT | wait")
 }
 
 func get(ctx context.Context, target string, out io.Writer) error {
@@ -86,6 +90,28 @@ func each(ctx context.Context, target string, out io.Writer) error {
 		}
 	}
 	return nil
+}
+
+// first asks until somebody listens there; the very first answer must hold want.
+func first(ctx context.Context, target, want string) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	for {
+		a := ask(ctx, client(anyAddress), http.MethodGet, target)
+		switch {
+		case a.Status == http.StatusOK && strings.Contains(a.Body, want):
+			return nil
+		case a.Status != 0:
+			return fmt.Errorf("the first answer is %+v", a)
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("no answer: %s", a.Error)
+		case <-tick.C:
+		}
+	}
 }
 
 // answer is what became of one request.
