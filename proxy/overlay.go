@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,12 +59,21 @@ func (p *part) servable(t *target) []service.Server {
 	for _, port := range []int{t.dst.Port, t.dst.HTTPSPort} {
 		srv := service.Server{Index: t.dst.Index, Host: host, Port: port}
 		list = append(list, srv)
-		for _, addr := range slices.Concat(p.view.addresses(host), p.view.addresses(tasksOf(t.svc.Name))) {
+		for _, addr := range slices.Concat(p.view.addresses(host), p.view.addresses(tasksOf(t.svc.Name)), t.known()) {
 			srv.Addr = addr
 			list = append(list, srv)
 		}
 	}
 	return list
+}
+
+// known are the addresses of the target's tasks that a watcher tells, for where names do not
+// resolve: outside the service's network. They are not those of a host of its own choice.
+func (t *target) known() []netip.Addr {
+	if t.overlay == nil {
+		return nil
+	}
+	return t.overlay.Tasks.Addresses()
 }
 
 // overlaid gives servers of the target the weight and state that are in force.
