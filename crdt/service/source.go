@@ -64,9 +64,18 @@ func (s *Source) Owner() Source {
 	return Source{Kind: s.Kind, Cluster: s.Cluster, ID: s.ID}
 }
 
+// content is all but the version.
+func (s *Source) content() Source {
+	c := s.Owner()
+	if s != nil {
+		c.Labels = s.Labels
+	}
+	return c
+}
+
 // Redundant reports whether the canonical document proposed changes nothing of current, so
 // that it need not be published: they mean the same, and where proposed has a source, it is
-// of the same object of Docker. Its version and labels do not count.
+// the same object of Docker with the same labels. Its version does not count.
 func Redundant(current, proposed []byte) bool {
 	if EqualEncoded(current, proposed) {
 		return true
@@ -76,7 +85,7 @@ func Redundant(current, proposed []byte) bool {
 	}
 	now, errA := Decode(current)
 	next, errB := Decode(proposed)
-	if errA != nil || errB != nil || next.Source != nil && now.Source.Owner() != next.Source.Owner() {
+	if errA != nil || errB != nil || next.Source != nil && now.Source.content() != next.Source.content() {
 		return false
 	}
 	now.Source, next.Source = nil, nil

@@ -11,6 +11,8 @@ const MaxTasks = 1000
 // Tasks are the addresses of a service's tasks as Docker tells them. They stand beside the
 // definition, so that whoever changes that does not lose them.
 type Tasks struct {
+	// Cluster is the id of the Swarm or Docker host that they are of.
+	Cluster string `json:"cluster,omitempty"`
 	// Running take requests. The proxy uses them where the service's name does not resolve.
 	Running []string `json:"running,omitempty"`
 	// Leaving are about to stop: no new clients, unless a setting says something else than ready.
@@ -22,7 +24,7 @@ func (t Tasks) IsZero() bool { return len(t.Running)+len(t.Leaving) == 0 }
 
 // Equal reports whether the lists are equal.
 func (t Tasks) Equal(o Tasks) bool {
-	return slices.Equal(t.Running, o.Running) && slices.Equal(t.Leaving, o.Leaving)
+	return t.Cluster == o.Cluster && slices.Equal(t.Running, o.Running) && slices.Equal(t.Leaving, o.Leaving)
 }
 
 // Addresses are those of the running tasks, sorted.
@@ -42,7 +44,14 @@ func (t Tasks) leaves(addr netip.Addr) bool {
 
 // normal sorts and checks the lists.
 func (t Tasks) normal(p *problems) Tasks {
-	return Tasks{Running: taskList(p, "tasks.running", t.Running), Leaving: taskList(p, "tasks.leaving", t.Leaving)}
+	c := Tasks{Cluster: t.Cluster, Running: taskList(p, "tasks.running", t.Running), Leaving: taskList(p, "tasks.leaving", t.Leaving)}
+	if c.IsZero() {
+		return Tasks{}
+	}
+	if !sourceText.MatchString(t.Cluster) {
+		p.add("tasks.cluster", t.Cluster, fault{"is no identifier", "use 1 to 300 letters, digits and _.:/-"})
+	}
+	return c
 }
 
 func taskList(p *problems, param string, texts []string) []string {

@@ -20,6 +20,7 @@ import (
 	"sluice/events/api"
 	"sluice/events/gossip"
 	"sluice/events/stream"
+	"sluice/events/swarm"
 	"sluice/proxy"
 	"sluice/proxy/haproxy"
 )
@@ -40,8 +41,9 @@ type Node struct {
 	controller *proxy.Controller
 	status     *status
 	api        *api.Server
-	mirror     *mirror   // nil without Consul
-	listener   *listener // nil without LISTENER_ADDRESS
+	mirror     *mirror        // nil without Consul
+	listener   *listener      // nil without LISTENER_ADDRESS
+	watcher    *swarm.Watcher // nil without a Docker to watch
 
 	closers []func() error // in the order of opening
 }
@@ -62,7 +64,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.check(ctx); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openProxy, n.openStatus, n.openAPI} {
+	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openProxy, n.openStatus, n.openAPI, n.openWatcher} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -176,6 +178,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	if n.listener != nil {
 		stages = append(stages, stage{"listener", n.listener.run, 5 * time.Second})
+	}
+	if n.watcher != nil {
+		stages = append(stages, stage{"watcher", n.watch, 25 * time.Second})
 	}
 	stages = append(stages, stage{"api", n.api.Run, 15 * time.Second})
 	err := errors.Join(runStages(ctx, stages, n.drain, n.cfg.Logger), n.close())
