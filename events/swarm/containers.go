@@ -86,7 +86,7 @@ func (d *docker) containerObject(id string, list []container.Summary) (Object, b
 	}
 	o := Object{
 		Name: a.name, Params: a.params, Invalid: a.invalid,
-		Created: time.Unix(list[len(list)-1].Created, 0), Updated: time.Unix(list[0].Created, 0),
+		Created: time.Unix(list[len(list)-1].Created, 0), Updated: time.Unix(list[0].Created, 0), Relabelled: time.Unix(list[0].Created, 0),
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: id, Labels: labelsDigest(a.params)},
 	}
 	o.Remove = a.params.Get("replicas") == "0"

@@ -9,7 +9,7 @@ import (
 // look compares Docker with the state and writes the difference. Not full: only if Docker
 // shows something new. It returns when to look next.
 func (w *Watcher) look(ctx context.Context, full bool) (time.Duration, error) {
-	if full || w.docker.kind == "" {
+	if full || w.docker.kind == "" || !w.emptySince.IsZero() {
 		if err := w.identify(ctx); err != nil {
 			return 0, err
 		}
@@ -85,8 +85,6 @@ func (w *Watcher) next(seen *Seen) time.Duration {
 	rest := max(w.cfg.Interval-time.Since(w.lastFull), 0)
 	pace := rest
 	switch {
-	case !w.emptySince.IsZero():
-		pace = emptyFor
 	case seen.Moving && time.Since(w.lastChange) < patience:
 		pace = quick
 	case seen.Moving:

@@ -24,10 +24,12 @@ type Object struct {
 	Remove bool
 	// Runs: something of it takes requests, so that a route makes sense.
 	Runs bool
-	// Created decides between objects of one name: the older has it. Updated is the last
-	// change of its labels or later; zero: not known.
-	Created, Updated time.Time
-	Tasks            service.Tasks
+	// Created decides between objects of one name: the older has it.
+	Created time.Time
+	// Its labels have not changed after Updated. They are as they are since Relabelled, or
+	// since a time after that.
+	Updated, Relabelled time.Time
+	Tasks               service.Tasks
 	// Invalid is why its labels cannot be announced at all.
 	Invalid string
 }

@@ -9,6 +9,9 @@ import (
 	"sluice/events"
 )
 
+// clocks is how far the clocks of Docker and of the replicas may be apart.
+const clocks = time.Minute
+
 // originSwarm is the origin of what watchers write.
 const originSwarm = "swarm"
 
@@ -57,24 +60,27 @@ func Judge(s Step, p Past) Step {
 		// There has never been one, or it was a watcher that removed it.
 	case s.Entry == nil && p.Own != nil:
 		// A service that was made anew is another one.
-		if p.Own.Labels == o.Source.Labels && p.Own.ID == o.Source.ID {
+		if p.Own.Labels == o.Source.Labels && p.Own.ID == o.Source.ID || before(o.Updated, p.Time) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has removed it, and the labels have not changed since", by(p))
 		}
 	case s.Entry == nil:
-		if !o.Updated.After(p.Time) {
+		if !o.Relabelled.After(p.Time) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has removed it, and the labels are older than that", by(p))
 		}
 	case s.Entry.Source != nil:
 		s.Do, s.Reason = Leave, fmt.Sprintf("a watcher of another %s (%s) made it; remove it with sluice remove %s if that is gone", s.Entry.Source.Kind, s.Entry.Source.Cluster, s.Name)
 	case p.Own != nil:
-		if p.Own.Labels == o.Source.Labels {
+		if p.Own.Labels == o.Source.Labels || before(o.Updated, stampTime(s.Entry.Stamp)) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has changed it, and the labels have not changed since", by(p))
 		}
-	case !o.Updated.After(stampTime(s.Entry.Stamp)):
+	case !o.Relabelled.After(stampTime(s.Entry.Stamp)):
 		s.Do, s.Reason = Leave, fmt.Sprintf("%s made it, and the labels are older than that", by(p))
 	}
 	return s
 }
+
+// before reports whether a was certainly before b.
+func before(a, b time.Time) bool { return a.Add(clocks).Before(b) }
 
 func by(p Past) string {
 	if p.Foreign && p.Actor != "" {

@@ -3,6 +3,7 @@ package swarm
 import (
 	"context"
 	"fmt"
+	"maps"
 	"net/netip"
 	"slices"
 	"strings"
@@ -59,10 +60,13 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 		a.replicate(*r.Replicas)
 	}
 	o := Object{
-		Name: a.name, Params: a.params, Invalid: a.invalid, Created: s.CreatedAt, Updated: s.UpdatedAt,
+		Name: a.name, Params: a.params, Invalid: a.invalid, Created: s.CreatedAt, Updated: s.UpdatedAt, Relabelled: s.UpdatedAt,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: s.ID, Version: s.Version.Index},
 	}
 	o.Source.Labels = labelsDigest(a.params)
+	if before := s.PreviousSpec; before != nil && maps.Equal(before.Labels, s.Spec.Labels) {
+		o.Relabelled = s.CreatedAt // the last update was about something else
+	}
 	o.Remove = a.params.Get("replicas") == "0"
 	t := sortTasks(tasks, a.network)
 	o.Runs = t.runs > 0

@@ -102,21 +102,21 @@ func (w *Watcher) forget(seen *Seen) {
 func (w *Watcher) tell(ctx context.Context, seen *Seen, listed map[string]Listed) error {
 	for _, o := range pick(seen.Objects, listed) {
 		l, ok := listed[o.Name]
-		if !ok || o.rival != "" || o.Invalid != "" || !tells(&l, seen) {
+		if !ok || o.rival != "" || o.Invalid != "" || w.memory[o.Source.ID].Refused || !tells(&l, seen) {
 			continue
 		}
 		next := w.marks.Next(o.Object, l.Tasks, time.Now())
 		if next.Equal(l.Tasks) {
 			continue
 		}
-		err := w.cfg.API.SetTasks(ctx, o.Name, next)
+		changed, err := w.cfg.API.SetTasks(ctx, o.Name, next)
 		switch {
 		case errors.Is(err, ErrRaced), errors.Is(err, ErrRefused):
 			w.log.Debug().Err(err).Str("service", o.Name).Msg("addresses of tasks are not taken now")
 			w.lastFull = time.Time{}
 		case err != nil:
 			return fmt.Errorf("tell the tasks of %s: %w", o.Name, err)
-		default:
+		case changed:
 			w.metrics.writes.WithLabelValues("tasks").Inc()
 			w.log.Info().Str("service", o.Name).Strs("running", next.Running).Strs("leaving", next.Leaving).Msg("tasks of the service have changed")
 		}

@@ -39,8 +39,9 @@ type API interface {
 	Announce(ctx context.Context, params url.Values, src service.Source, match string) (bool, error)
 	// Remove removes the service that has the stamp match.
 	Remove(ctx context.Context, name, match string) error
-	// SetTasks replaces what is known of a service's tasks.
-	SetTasks(ctx context.Context, name string, tasks service.Tasks) error
+	// SetTasks replaces what is known of a service's tasks. It reports false where that was
+	// known already.
+	SetTasks(ctx context.Context, name string, tasks service.Tasks) (bool, error)
 }
 
 // Listed is a live service of the state, as far as a watcher looks at it.

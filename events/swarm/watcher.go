@@ -20,7 +20,7 @@ const (
 	emptyFor = 2 * time.Second
 	// again and most bound the wait after a failure, which doubles.
 	again = time.Second
-	most  = 15 * time.Second
+	most  = 5 * time.Second
 	// refusedFor is when something that was refused is tried again: what it was refused
 	// for may be another service.
 	refusedFor = time.Minute

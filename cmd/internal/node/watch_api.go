@@ -148,9 +148,12 @@ func (a WatchAPI) Remove(ctx context.Context, name, match string) error {
 }
 
 // SetTasks tells the tasks of a service.
-func (a WatchAPI) SetTasks(ctx context.Context, name string, tasks service.Tasks) error {
-	return a.try(ctx, func(ctx context.Context, c *api.Client) error {
-		_, err := c.SetTasks(ctx, name, tasks)
+func (a WatchAPI) SetTasks(ctx context.Context, name string, tasks service.Tasks) (bool, error) {
+	changed := false
+	err := a.try(ctx, func(ctx context.Context, c *api.Client) error {
+		got, err := c.SetTasks(ctx, name, tasks)
+		changed = got.Receipt.Outcome != api.OutcomeUnchanged
 		return err
 	})
+	return changed && err == nil, err
 }
