@@ -108,14 +108,17 @@ func (s *replicaSet) resolve(ctx context.Context, base *url.URL) ([]string, erro
 	if err != nil {
 		return nil, fmt.Errorf("look up %s: %w", host, err)
 	}
+	for i := range addrs {
+		addrs[i] = addrs[i].Unmap()
+	}
 	slices.SortFunc(addrs, netip.Addr.Compare)
 	var urls []string
 	for _, addr := range slices.Compact(addrs) {
 		u := *base
-		u.Host = addr.Unmap().String()
+		u.Host = addr.String()
 		if port := base.Port(); port != "" {
 			u.Host = net.JoinHostPort(u.Host, port)
-		} else if addr.Unmap().Is6() {
+		} else if addr.Is6() {
 			u.Host = "[" + u.Host + "]"
 		}
 		urls = append(urls, u.String())

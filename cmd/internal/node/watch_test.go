@@ -1,13 +1,16 @@
 package node
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
+	"io"
 	"net/http"
 	"net/http/httptest"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -51,12 +54,18 @@ func startWatched(t *testing.T, plain bool) *watched {
 // watcher runs one until the test ends or stop is called.
 func (w *watched) watcher(t *testing.T) (stop func()) {
 	t.Helper()
+	return w.watcherLogs(t, zerolog.NewTestWriter(t))
+}
+
+// watcherLogs is watcher with a log to look at.
+func (w *watched) watcherLogs(t *testing.T, log io.Writer) (stop func()) {
+	t.Helper()
 	c, err := api.NewClient(api.ClientConfig{Base: "http://inside", Origin: api.OriginSwarm, HTTP: w.server.Inside()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	cfg := swarm.DefaultConfig()
-	cfg.Host, cfg.Interval, cfg.Logger = w.docker.Host, time.Second, zerolog.New(zerolog.NewTestWriter(t))
+	cfg.Host, cfg.Interval, cfg.Logger = w.docker.Host, time.Second, zerolog.New(log)
 	cfg.API = WatchAPI{Clients: func(context.Context) ([]*api.Client, error) { return []*api.Client{c}, nil }}
 	watcher, err := swarm.New(cfg)
 	if err != nil {
@@ -373,7 +382,8 @@ func TestInvalidParameterOfALabel(t *testing.T) {
 		w.docker.Run(strings.ToLower(l), "10.0.0.5", labels("/"+strings.ToLower(l)))
 		bad[l] = "a\nb"
 	}
-	w.watcher(t)
+	log := &lines{}
+	w.watcherLogs(t, log)
 	eventually(t, func() string {
 		if n := len(w.backend.Entries(service.Key(""))); n != len(bad) {
 			return fmt.Sprintf("%d of %d services", n, len(bad))
@@ -403,9 +413,50 @@ func TestInvalidParameterOfALabel(t *testing.T) {
 			t.Errorf("%s of %s: %s", r.Action, r.Key, r.Data)
 		}
 	}
+	told := log.refusals(t)
+	for param := range bad {
+		name, reasons := param, told[strings.ToLower(param)]
+		if strings.HasPrefix(param, "reqPath") {
+			name = "reqPathSearchReplace"
+		}
+		if len(reasons) != 1 || !strings.Contains(reasons[0], name) || !strings.Contains(reasons[0], "; ") {
+			t.Errorf("%s is told as %q, want one refusal with problem and remedy", param, reasons)
+		}
+	}
 	if got := w.routes(t); strings.Replace(got, "last /last; ", "", 1) != routes {
 		t.Errorf("routes are %s, were %s", got, routes)
 	}
+}
+
+// lines are those of a log.
+type lines struct {
+	mu   sync.Mutex
+	text []byte
+}
+
+func (l *lines) Write(p []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.text = append(l.text, p...)
+	return len(p), nil
+}
+
+// refusals are the reasons for which labels were refused, by service.
+func (l *lines) refusals(t *testing.T) map[string][]string {
+	t.Helper()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := map[string][]string{}
+	for line := range bytes.Lines(l.text) {
+		var entry struct{ Level, Error, Service string }
+		if err := json.Unmarshal(line, &entry); err != nil {
+			t.Fatal(err)
+		}
+		if entry.Level == "warn" {
+			all[entry.Service] = append(all[entry.Service], entry.Error)
+		}
+	}
+	return all
 }
 
 // tasks are what the state knows of a service's tasks.
