@@ -23,10 +23,6 @@ func object(name, id, labels string) swarm.Object {
 		Source: service.Source{Kind: service.SwarmSource, Cluster: cluster, ID: id, Labels: labels}}
 }
 
-func entry(name, stamp string, src *service.Source) swarm.Listed {
-	return swarm.Listed{Name: name, Stamp: stamp, Source: src}
-}
-
 // stampAt is a stamp of that many hours after start.
 func stampAt(hours int) string {
 	return crdt.Stamp{HLC: uint64(start.Add(time.Duration(hours)*time.Hour).UnixMilli()) << 16, Node: 1 << 63}.String()
