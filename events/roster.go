@@ -38,16 +38,17 @@ func NewRoster(self string, wall func() time.Time) *Roster {
 }
 
 // Observe takes in a status, of this replica or of another. A new process with the name
-// of a silent one takes its place.
-func (r *Roster) Observe(s Status) {
+// of a silent one takes its place. It reports whether the process was not known before.
+func (r *Roster) Observe(s Status) (met bool) {
 	r.mu.Lock()
 	now := r.wall()
 	// Answers and beats may overtake each other, but never by much: a status that is much
 	// older is of a clock that was set back.
 	if late := r.heard[s.Node].status.Time.Sub(s.Time); late > 0 && late <= heardWithin {
 		r.mu.Unlock()
-		return
+		return false
 	}
+	_, known := r.heard[s.Node]
 	r.heard[s.Node] = heard{s, now}
 	for node, h := range r.heard {
 		silent := now.Sub(h.at)
@@ -58,6 +59,7 @@ func (r *Roster) Observe(s Status) {
 	}
 	r.mu.Unlock()
 	r.changed.raise()
+	return !known
 }
 
 // Forget removes a replica that said that it stops.
@@ -82,6 +84,20 @@ func (r *Roster) Replicas() []Status {
 	slices.SortFunc(out, func(a, b Status) int {
 		return cmp.Or(cmp.Compare(a.Name, b.Name), cmp.Compare(a.Node, b.Node))
 	})
+	return out
+}
+
+// Others are the identities of the other replicas that are there.
+func (r *Roster) Others() []string {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	var out []string
+	for node, h := range r.heard {
+		if node != r.self && r.wall().Sub(h.at) <= heardWithin {
+			out = append(out, node)
+		}
+	}
+	slices.Sort(out)
 	return out
 }
 

@@ -40,6 +40,7 @@ type Key struct {
 	fingerprint []byte
 	salt        []byte
 	auth        []byte
+	mesh        []byte
 }
 
 // Parse derives a Key from the cluster key's text: any text of at least MinLength
@@ -59,6 +60,7 @@ func Parse(text string) (*Key, error) {
 		{&k.fingerprint, "sluice/v1/fingerprint"},
 		{&k.salt, "sluice/v1/salt"},
 		{&k.auth, "sluice/v1/auth"},
+		{&k.mesh, "sluice/v1/mesh"},
 	} {
 		derived, err := hkdf.Key(sha256.New, []byte(text), nil, sub.info, keySize)
 		if err != nil {
@@ -102,6 +104,9 @@ func (k *Key) Digest(salt, text string) string {
 // AuthKey is the key of Digest in standard base64, the form of HAProxy's hmac()
 // converter. It is a secret: whoever holds it can guess passwords against their digests.
 func (k *Key) AuthKey() string { return base64.StdEncoding.EncodeToString(k.auth) }
+
+// MeshSecret is what replicas show each other to be let into their mesh, 64 hex digits.
+func (k *Key) MeshSecret() string { return hex.EncodeToString(k.mesh) }
 
 // String hides the key.
 func (k *Key) String() string { return "seal.Key(hidden)" }

@@ -37,6 +37,7 @@ type Config struct {
 	Namespace string
 
 	NATS   NATS
+	Peers  Peers
 	Consul Consul
 
 	// ClusterKeyFile holds the key that seals secrets in the log; empty: the secret
@@ -101,6 +102,19 @@ type NATS struct {
 // Embedded reports whether this node runs the log itself.
 func (n NATS) Embedded() bool { return n.URL == "" }
 
+// Peers says where the other replicas are, to reach them without the log's NATS; no names:
+// only through that.
+type Peers struct {
+	// Names are host names or addresses, this replica's own included or not; one without a port
+	// has that of Listen.
+	Names []string
+	// Listen is where the others reach this replica.
+	Listen string
+	// SecretFile holds what replicas show each other; empty: the secret sluice_peers_secret, else
+	// one that the cluster key gives.
+	SecretFile string
+}
+
 // Consul says where snapshots and the mirror go; no addresses: nowhere.
 type Consul struct {
 	Addrs     []string
@@ -121,6 +135,7 @@ func DefaultConfig() Config {
 		Name: host, APIAddr: ":8080", DataDir: "/var/lib/sluice", Namespace: "docker-flow",
 		Instance: "docker-flow", Separator: ",", ServiceName: "proxy",
 		NATS:     NATS{Listen: "127.0.0.1:4222"},
+		Peers:    Peers{Listen: ":6222"},
 		Consul:   Consul{Prefix: "docker-flow"},
 		Listener: Listener{Interval: 5 * time.Second},
 		Docker:   swarm.DefaultConfig(),
@@ -150,6 +165,9 @@ const (
 	setKey        setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
 	setTokens     setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
 	setNATSToken  setting = "--nats-token-file (SLUICE_NATS_TOKEN_FILE, secret sluice_nats_token)"
+	setPeers      setting = "--peers (SLUICE_PEERS)"
+	setPeerListen setting = "--peers-listen (SLUICE_PEERS_LISTEN)"
+	setPeerSecret setting = "--peers-secret-file (SLUICE_PEERS_SECRET_FILE, secret sluice_peers_secret)"
 	setConsul     setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
 )
 
@@ -177,6 +195,7 @@ func (c Config) Validate() error {
 	if c.Docker.Host != "" {
 		errs = append(errs, c.Docker.Validate())
 	}
+	errs = append(errs, c.checkPeers())
 	if len(c.Consul.Addrs) > 0 {
 		_, err := consul.New(consul.Config{Addrs: c.Consul.Addrs, Namespace: "any", Prefix: c.Consul.Prefix})
 		errs = append(errs, err)

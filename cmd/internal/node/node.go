@@ -9,16 +9,19 @@ import (
 	"path/filepath"
 	"time"
 
+	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
+	"sluice/crdt"
 	"sluice/crdt/hlc"
 	"sluice/crdt/seal"
 	"sluice/crdt/service"
 	"sluice/events"
 	"sluice/events/api"
+	"sluice/events/broker"
 	"sluice/events/gossip"
 	"sluice/events/stream"
 	"sluice/events/swarm"
@@ -36,7 +39,11 @@ type Node struct {
 	haproxy  haproxy.Binary
 	local    []service.Service // of the environment, sorted by name
 
+	id         string // of this process, in hex
 	conn       *stream.Conn
+	mesh       *broker.Mesh // nil without --peers
+	peers      *nats.Conn   // to the other replicas
+	exchange   *gossip.Exchange
 	log        *stream.Log
 	replica    *events.Replica
 	controller *proxy.Controller
@@ -66,7 +73,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.check(ctx); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openProxy, n.openStatus, n.openAPI, n.openWatcher} {
+	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openMesh, n.openExchange, n.openProxy, n.openStatus, n.openAPI, n.openWatcher} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -112,19 +119,22 @@ func (n *Node) openReplica(context.Context) error {
 		}
 		snapshots = append(snapshots, store)
 	}
-	roster := events.NewRoster(fmt.Sprintf("%016x", node), time.Now)
+	n.id = fmt.Sprintf("%016x", node)
+	roster := events.NewRoster(n.id, time.Now)
 	n.siblings = newSiblings(n.cfg, n.component("siblings"))
 	n.status = &status{roster: roster, siblings: n.siblings, log: n.component("status")}
 	n.replica, err = events.NewReplica(events.ReplicaConfig{
 		Subjects: n.subjects, Name: n.cfg.Name, Node: node, Log: n.log, Snapshots: snapshots,
 		PeerHasState: roster.HasState, Bootstrap: n.bootstrap(),
-		Logger: n.component("replica"), Registerer: n.metrics,
+		Journal:   newJournal(filepath.Join(n.cfg.DataDir, "pending.journal")),
+		Broadcast: func(list []crdt.Entry) { n.exchange.Broadcast(list) }, // it is there before Run
+		Logger:    n.component("replica"), Registerer: n.metrics,
 	})
 	if err != nil {
 		return err
 	}
 	n.status.replica = n.replica
-	n.status.fixed = events.Status{Node: fmt.Sprintf("%016x", node), Name: n.cfg.Name, Version: n.cfg.Version}
+	n.status.fixed = events.Status{Node: n.id, Name: n.cfg.Name, Version: n.cfg.Version}
 	return nil
 }
 
@@ -137,11 +147,7 @@ func (n *Node) bootstrap() events.Bootstrap {
 }
 
 func (n *Node) openStatus(context.Context) error {
-	beats, err := gossip.New(n.conn.NATS(), n.subjects, n.component("gossip"))
-	if err != nil {
-		return err
-	}
-	n.status.beats, n.status.controller = beats, n.controller
+	n.status.controller = n.controller
 	if n.mirror != nil {
 		n.mirror.replica = n.replica
 	}
@@ -174,7 +180,11 @@ func (n *Node) Run(ctx context.Context) error {
 		{"state", n.runState, 15 * time.Second},
 		{"proxy", n.controller.Run, 20 * time.Second},
 		{"gossip", func(ctx context.Context) error { return n.status.beats.Run(ctx, n.status.current, n.status.hear) }, 3 * time.Second},
+		{"exchange", n.exchange.Run, 5 * time.Second},
 		{"status", n.status.run, 3 * time.Second},
+	}
+	if n.mesh != nil {
+		stages = append([]stage{{"mesh", n.mesh.Run, 5 * time.Second}}, stages...)
 	}
 	if n.mirror != nil {
 		stages = append(stages, stage{"consul mirror", n.mirror.run, 5 * time.Second})

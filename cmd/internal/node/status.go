@@ -30,6 +30,7 @@ type status struct {
 	roster     *events.Roster
 	siblings   *siblings
 	beats      *gossip.Heartbeats
+	met        func() // called when a replica is heard of that was not there
 	log        zerolog.Logger
 
 	mu      sync.Mutex
@@ -170,6 +171,8 @@ func (s *status) hear(other events.Status) {
 	case other.Leaving:
 		s.roster.Forget(other.Node)
 	default:
-		s.roster.Observe(other)
+		if s.roster.Observe(other) {
+			s.met()
+		}
 	}
 }

@@ -1,0 +1,84 @@
+package node
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+
+	"github.com/nats-io/nats.go"
+
+	"sluice/events/broker"
+	"sluice/events/gossip"
+)
+
+func (c Config) checkPeers() error {
+	if len(c.Peers.Names) == 0 {
+		return nil
+	}
+	errs := []error{checkAddr(setPeerListen, c.Peers.Listen)}
+	if c.NATS.Embedded() {
+		errs = append(errs, setPeers.problem(strings.Join(c.Peers.Names, ","), "is for replicas of one log, and this one has a log of its own",
+			"give all replicas one log with "+string(setURL)))
+	}
+	for _, name := range c.Peers.Names {
+		errs = append(errs, broker.CheckPeer(name))
+	}
+	return errors.Join(errs...)
+}
+
+// meshSecret is what this replica shows the others.
+func (n *Node) meshSecret() (string, error) {
+	if path := n.cfg.secret(n.cfg.Peers.SecretFile, "sluice_peers_secret"); path != "" {
+		return readSecret(path, setPeerSecret)
+	}
+	if n.key == nil {
+		return "", fmt.Errorf("%s need a secret: give all replicas one with %s, or a cluster key with %s", setPeers, setPeerSecret, setKey)
+	}
+	return n.key.MeshSecret(), nil
+}
+
+// openMesh connects the replicas with each other: in a mesh of their own, which outlives all
+// log nodes, or through the log's NATS.
+func (n *Node) openMesh(context.Context) error {
+	n.peers = n.conn.NATS()
+	if len(n.cfg.Peers.Names) == 0 {
+		return nil
+	}
+	secret, err := n.meshSecret()
+	if err != nil {
+		return err
+	}
+	n.mesh, err = broker.StartMesh(broker.MeshConfig{
+		Name: n.id, Cluster: "sluice-" + n.cfg.Namespace, Secret: secret,
+		Listen: n.cfg.Peers.Listen, Peers: n.cfg.Peers.Names, Logger: n.cfg.Logger,
+	})
+	if err != nil {
+		return err
+	}
+	n.onClose(func() error { n.mesh.Shutdown(); return nil })
+	n.peers, err = nats.Connect("", nats.InProcessServer(n.mesh), nats.Token(n.mesh.Token()), nats.Name("sluice "+n.cfg.Name),
+		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
+	if err != nil {
+		return fmt.Errorf("connect to the mesh: %w", err)
+	}
+	n.onClose(func() error { n.peers.Close(); return nil })
+	return nil
+}
+
+// openExchange lets the replica take part in what the others exchange.
+func (n *Node) openExchange(context.Context) error {
+	beats, err := gossip.New(n.peers, n.subjects, n.component("gossip"))
+	if err != nil {
+		return err
+	}
+	n.exchange, err = gossip.NewExchange(gossip.ExchangeConfig{
+		NATS: n.peers, Subjects: n.subjects, Node: n.id, Name: n.cfg.Name,
+		Peers: n.status.roster.Others, Store: n.replica, Log: n.component("exchange"),
+	})
+	if err != nil {
+		return err
+	}
+	n.status.beats, n.status.met = beats, n.exchange.Soon
+	return nil
+}
