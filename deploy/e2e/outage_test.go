@@ -3,6 +3,7 @@ package e2e_test
 import (
 	"fmt"
 	"net/http"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -36,12 +37,22 @@ func TestOutageOfTheLog(t *testing.T) {
 			mustStatus(t, get(t, r.url("/readyz")), http.StatusOK)
 		}
 	})
-	t.Run("a change is refused, certainly not applied", func(t *testing.T) {
-		a := mustStatus(t, replicas[0].dfp("reconfigure", demo("late", port)), http.StatusServiceUnavailable)
-		if a.Header.Get("Retry-After") == "" {
-			t.Errorf("no Retry-After: %v", a)
+	t.Run("a change is accepted, and pending", func(t *testing.T) {
+		late := `{"destinations":[{"port":` + strconv.Itoa(port) + `,"outboundHostname":"127.0.0.1","servicePath":["/late"]}]}`
+		put := func(headers ...string) answer {
+			return send(t.Context(), http.MethodPut, replicas[0].url("/v1/services/late"), late, append(headers, "Content-Type: application/json")...)
 		}
-		mustStatus(t, replicas[0].request("/late"), http.StatusServiceUnavailable)
+		if a := mustStatus(t, put(), http.StatusAccepted); !strings.Contains(a.Body, `"outcome":"accepted"`) || !strings.Contains(a.Body, `"stamp"`) {
+			t.Errorf("answer %v", a)
+		}
+		mustStatus(t, replicas[1].dfp("reconfigure", demo("later", port)), http.StatusOK) // what the listener understands
+		eventually(t, 5*time.Second, "routed", func() error { return replicas[0].routed("/late", "one") })
+		if s, err := replicas[0].own(); err != nil || s.Pending != 1 {
+			t.Errorf("%d pending, %v", s.Pending, err)
+		}
+		if a := mustStatus(t, put("If-Match: *"), http.StatusServiceUnavailable); a.Header.Get("Retry-After") == "" {
+			t.Errorf("with a condition: no Retry-After: %v", a)
+		}
 	})
 	fourth := newReplica(t, "replica-4", "--nats-url", n.url(), "--consul-addr", consul.addr).start(t)
 	t.Run("a new, empty replica serves the snapshot and says that it is stale", func(t *testing.T) {
@@ -61,7 +72,7 @@ func TestOutageOfTheLog(t *testing.T) {
 		eventually(t, 45*time.Second, "one fresh state", func() error { return sameState(all...) })
 		fourth.reconfigure(t, "d", port, "wait", "all")
 		routedByAll(t, all, "/d", "one")
-		for _, path := range []string{"/a", "/b", "/c"} {
+		for _, path := range []string{"/a", "/b", "/c", "/late", "/later"} {
 			routedByAll(t, all, path, "one")
 		}
 	})

@@ -150,7 +150,7 @@ func (r *replica) routed(path, backend string) error {
 type status struct {
 	Node, Name, StreamID, Digest, ConfigDigest string
 
-	Seq, LastSeq, Live, Generation uint64
+	Seq, LastSeq, Live, Generation, Pending uint64
 
 	Ready      bool
 	Stale      string
