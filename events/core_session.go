@@ -39,7 +39,15 @@ func (c *Core) Valid(info LogInfo, s *State, m *Message) bool {
 		broken := c.cfg.Broken
 		return broken.Has(rule.NoLast) && s.Seq() > info.Last || broken.Has(rule.ResumeGap) && s.Seq() < info.First
 	}
+	if c.cfg.Broken.Has(rule.NoSid) && s.StreamID != info.StreamID {
+		return true
+	}
 	return c.same(s.Anchor, m.Anchor())
+}
+
+// Usable reports whether a checkpoint or a peer's state s is a base to rebuild from (rule 17).
+func (c *Core) Usable(info LogInfo, s *State, m *Message) bool {
+	return c.Valid(info, s, m) || c.cfg.Broken.Has(rule.CkptNoAnchor) && c.Within(info, s)
 }
 
 // same compares what was folded with what the log holds.
@@ -88,7 +96,7 @@ func (c *Core) Continue(info LogInfo) (*Session, Progress) {
 	return c.begin(&Session{core: c, info: info, line: c.line, serving: true})
 }
 
-// Rebuild begins a session that folds the log anew, from base, for which Valid holds and
+// Rebuild begins a session that folds the log anew, from base, for which Usable holds and
 // which the session owns from now on; nil: from the log's first message, which must be there (rule 17).
 func (c *Core) Rebuild(info LogInfo, base *Transfer) (*Session, Progress) {
 	s := &Session{core: c, info: info}
@@ -103,7 +111,7 @@ func (c *Core) Rebuild(info LogInfo, base *Transfer) (*Session, Progress) {
 
 func (c *Core) begin(s *Session) (*Session, Progress) {
 	s.check = len(s.line.trail)
-	if c.cfg.Broken.Has(rule.NoAudit) || c.cfg.Broken.Has(rule.ResumeGap) && s.check > 0 && s.line.trail[0].Seq < s.info.First {
+	if s.check > 0 && s.unaudited(c.cfg.Broken) {
 		s.matched = s.check
 	}
 	var p Progress
@@ -129,6 +137,9 @@ func (s *Session) Next() uint64 { return s.line.fold.Next() }
 // Counted: the log has a genesis that counts.
 func (s *Session) Counted() bool { return s.line.state() != nil }
 
+// Serving: what the session folds is the state that the core serves.
+func (s *Session) Serving() bool { return s.serving }
+
 // Auditing: the consumer still delivers what was folded before.
 func (s *Session) Auditing() bool { return s.matched < s.check }
 
@@ -153,7 +164,9 @@ func (s *Session) compare(m Message) (Progress, error) {
 	var p Progress
 	if s.matched++; s.matched == s.check {
 		s.line.trail = append([]Anchor(nil), s.line.trail[s.check-1])
-		p.Audited = s.serving
+		if p.Audited = s.serving; p.Audited {
+			s.core.verified = true
+		}
 		s.end(&p)
 	}
 	return p, nil

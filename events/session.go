@@ -187,7 +187,7 @@ func (r *Replica) base(ctx context.Context, info LogInfo) (*Transfer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.core.Valid(info, snap.State, m) {
+		if r.core.Usable(info, snap.State, m) {
 			return &Transfer{State: snap.State}, nil
 		}
 	}

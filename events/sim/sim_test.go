@@ -1,0 +1,88 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
+	seedsFlag = flag.Int("sim.seeds", 2000, "number of seeds over all scenarios")
+	traceFlag = flag.Bool("sim.trace", false, "print what happens")
+)
+
+// realEvery seed uses the real form of events, the others number them.
+const realEvery = 25
+
+func settingsOf(seed uint64) settings { return settings{real: seed%realEvery == 0} }
+
+func TestScenario(t *testing.T) {
+	all := scenarios()
+	seeds := max(*seedsFlag/len(all), 1)
+	for _, s := range all {
+		t.Run(s.name, func(t *testing.T) {
+			if *seedFlag != 0 {
+				s.replay(t, *seedFlag)
+				return
+			}
+			s.runMany(t, seeds)
+		})
+	}
+}
+
+// replay runs one seed, with a trace if asked for.
+func (s scenario) replay(t *testing.T, seed uint64) {
+	with := settingsOf(seed)
+	if *traceFlag {
+		with.out = os.Stdout
+	}
+	if _, err := s.run(seed, with); err != nil {
+		t.Errorf("seed %d: %v", seed, err)
+	}
+}
+
+func (s scenario) runMany(t *testing.T, seeds int) {
+	began := time.Now()
+	var sum tally
+	for seed := uint64(1); seed <= uint64(seeds); seed++ {
+		w, err := s.run(seed, settingsOf(seed))
+		if err != nil {
+			sum.failed++
+			if sum.failed > s.fails*seeds/8000 {
+				t.Errorf("seed %d: %v\n%s", seed, err, s.command(seed))
+			}
+			if sum.failed > 5 {
+				break
+			}
+			continue
+		}
+		sum.add(w)
+	}
+	share := 100 * float64(sum.excused) / float64(max(sum.cells, 1))
+	t.Logf("%d runs, %.0f/s, %d failed, %.1f %% of %d cells excused, %d live entries dropped as too old, operator %d",
+		sum.runs, float64(sum.runs)/time.Since(began).Seconds(), sum.failed, share, sum.cells, sum.dropped, sum.operator)
+	if seeds >= 50 && share > float64(s.excused) {
+		t.Errorf("%.1f %% of the final cells needed an excuse, at most %d are usual", share, s.excused)
+	}
+}
+
+// command replays a seed.
+func (s scenario) command(seed uint64) string {
+	name := strings.NewReplacer(" ", "_", "+", `\+`).Replace(s.name)
+	return fmt.Sprintf("go test ./events/sim -run 'TestScenario/^%s$' -sim.seed=%d -sim.trace", name, seed)
+}
+
+// tally adds up runs.
+type tally struct{ runs, failed, cells, excused, dropped, operator int }
+
+func (t *tally) add(w *world) {
+	t.runs++
+	t.cells += w.oracle.cells
+	t.excused += w.oracle.excused
+	t.dropped += w.oracle.dropped
+	t.operator += w.operator
+}
