@@ -3,7 +3,10 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"sluice/crdt"
 	"sluice/events/internal/rule"
 )
 
@@ -45,9 +48,19 @@ func (c *Core) Valid(info LogInfo, s *State, m *Message) bool {
 	return c.same(s.Anchor, m.Anchor())
 }
 
-// Usable reports whether a checkpoint or a peer's state s is a base to rebuild from (rule 17).
-func (c *Core) Usable(info LogInfo, s *State, m *Message) bool {
-	return c.Valid(info, s, m) || c.cfg.Broken.Has(rule.CkptNoAnchor) && c.Within(info, s)
+// Usable reports whether a checkpoint or a peer's state is a base to rebuild from (rule 17);
+// m is the message at its position, nil if the log has none there.
+func (c *Core) Usable(info LogInfo, t Transfer, m *Message) bool {
+	if !c.Valid(info, t.State, m) {
+		return c.cfg.Broken.Has(rule.CkptNoAnchor) && c.Within(info, t.State)
+	}
+	return c.auditable(info, t.trail())
+}
+
+// auditable reports whether the log still has the audited point: if its head was trimmed
+// beyond that, the comparison could not begin, and only a rebuild helps.
+func (c *Core) auditable(info LogInfo, trail []Anchor) bool {
+	return trail[0].Seq >= info.First || c.cfg.Broken.Has(rule.ResumeGap)
 }
 
 // same compares what was folded with what the log holds.
@@ -58,10 +71,10 @@ func (c *Core) same(folded, stored Anchor) bool {
 	return folded == stored || c.cfg.Broken.Has(rule.NoAnchor)
 }
 
-// Continues reports whether the next session can be Continue: the state is Valid and was not
-// found to be of a branch that the log has lost.
+// Continues reports whether the next session can be Continue: the state is Valid, was not
+// found to be of a branch that the log has lost, and can be audited.
 func (c *Core) Continues(info LogInfo, m *Message) bool {
-	return !c.lost && c.Valid(info, c.State(), m)
+	return !c.lost && c.Valid(info, c.State(), m) && c.auditable(info, c.line.trail)
 }
 
 // Session is one consumer's pass over the log: it proves that what was folded since the
@@ -75,6 +88,8 @@ type Session struct {
 	serving bool
 	matched int // anchors of the trail that were found again
 	check   int // anchors of the trail to find again
+	// rejected are what a rebuild has rejected: whether that is lost is known at its end (rule 9).
+	rejected map[crdt.Stamp]Report
 }
 
 // Progress is what a step of a session did.
@@ -191,6 +206,8 @@ func (s *Session) step(m Message) (Progress, error) {
 		s.line.results.record(e)
 		if s.serving {
 			p.Reports = append(p.Reports, s.core.pending.Fold(s.line.state(), e)...)
+		} else {
+			s.rejects(e)
 		}
 	}
 	s.end(&p)
@@ -209,6 +226,36 @@ func (s *Session) end(p *Progress) {
 	if !s.serving {
 		s.serving, p.Swapped = true, true
 		p.Reports = append(p.Reports, s.core.replace(s.line)...)
+		p.Reports = append(p.Reports, s.lost()...)
 	}
 	s.core.verified, s.core.online = true, true
+}
+
+// maxRejected bounds what a rebuild remembers; the first ones are reported.
+const maxRejected = 10_000
+
+// rejects remembers what a rebuild has rejected.
+func (s *Session) rejects(e Effect) {
+	if e.Result != ResultFuture && e.Result != ResultExpired || len(s.rejected) == maxRejected {
+		return
+	}
+	if s.rejected == nil {
+		s.rejected = map[crdt.Stamp]Report{}
+	}
+	s.rejected[e.Entry.Stamp] = Report{Entry: e.Entry, Reason: string(e.Result)}
+}
+
+// lost reports those that the rebuilt state does not beat and that are not pending, in order
+// of their keys: a pending one is offered again, and reported when it is rejected then.
+func (s *Session) lost() []Report {
+	var reports []Report
+	for _, r := range s.rejected {
+		if held, ok := s.core.pending.Get(r.Entry.Key); ok && held.Entry.Compare(r.Entry) >= 0 || beats(s.line.state(), r.Entry) {
+			continue
+		}
+		reports = append(reports, r)
+	}
+	s.rejected = nil
+	slices.SortFunc(reports, func(a, b Report) int { return strings.Compare(a.Entry.Key, b.Entry.Key) })
+	return reports
 }

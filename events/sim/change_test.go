@@ -144,8 +144,9 @@ func (n *node) exchange(o *node) {
 
 // copyState gives o the state of n if o wants it.
 func (n *node) copyState(o *node) {
-	t, ok := n.core.Export()
-	if ok && o.core.Wants(t.Position(), !o.reaches(o.side())) {
-		o.adopt(t, n.chain)
+	if n.core.State() == nil || !o.core.Wants(n.core.Position(), !o.reaches(o.side())) {
+		return
 	}
+	t, _ := n.core.Export()
+	o.adopt(t, n.chain)
 }

@@ -52,7 +52,9 @@ func (o *oracle) look(n *node) {
 			n.held[k] = now
 		}
 		o.pending(n, s, now)
-		o.visible(n, key, now)
+		if now != was || now[inAccepted] >= 0 {
+			o.visible(n, key, now)
+		}
 	}
 	o.sameState(n, s)
 }

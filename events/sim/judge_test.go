@@ -106,7 +106,7 @@ func (w *world) differences() string {
 		for _, key := range keys[:w.keys] {
 			for _, i := range w.oracle.holding(n, key) {
 				if i >= 0 {
-					text += w.oracle.describe(i) + ", "
+					text += w.oracle.describe(i).String() + ", "
 				}
 			}
 		}
@@ -156,7 +156,7 @@ func (o *oracle) judgeKey(k int, key string, n *node) bool {
 		case !ok && w.entry.Deleted && expired(s, w.entry): // collected
 		case !ok && o.collectedOver(w, k, s):
 		case o.excusable(i, final, ok):
-			excused = true
+			excused = excused || !w.future
 		default:
 			o.w.fail("accepted, neither visible nor beaten nor reported: %s; visible is %v %v", o.describe(i), final, ok)
 		}
@@ -167,7 +167,7 @@ func (o *oracle) judgeKey(k int, key string, n *node) bool {
 // collectedOver: a greater removal was accepted, and it may be collected by now.
 func (o *oracle) collectedOver(w *write, k int, s *events.State) bool {
 	return slices.ContainsFunc(o.writes, func(h write) bool {
-		return h.key == k && h.accepted && h.entry.Deleted && !h.dead && h.entry.Compare(w.entry) > 0 && expired(s, h.entry)
+		return h.key == k && (h.accepted || h.applied) && h.entry.Deleted && h.entry.Compare(w.entry) > 0 && expired(s, h.entry)
 	})
 }
 
@@ -179,9 +179,11 @@ func (o *oracle) excusable(i int, final crdt.Entry, ok bool) bool {
 		lost := func(h int) bool {
 			return (!ok || o.writes[h].entry.Compare(final) > 0) && o.excusable(h, final, ok)
 		}
-		if w.reported || w.dead || slices.ContainsFunc(w.beatenBy, lost) {
+		by := slices.IndexFunc(w.beatenBy, lost)
+		if w.reported || w.dead || by >= 0 {
 			w.excuse = 1
 		}
+		w.future = w.future || by >= 0 && o.writes[w.beatenBy[by]].future
 	}
 	return w.excuse > 0
 }

@@ -150,11 +150,11 @@ type base struct {
 
 // base is a valid checkpoint, a peer's valid state, or nothing if the log is whole.
 func (n *node) base(info events.LogInfo) (base, bool) {
-	usable := func(s *events.State) bool {
-		return n.core.Usable(info, s, n.side().get(s.Seq())) && s.Anchor != n.badBase
+	usable := func(t events.Transfer) bool {
+		return n.core.Usable(info, t, n.side().get(t.State.Seq())) && t.State.Anchor != n.badBase
 	}
 	for _, k := range slices.Backward(n.w.checkpoints) {
-		if usable(k.state) {
+		if usable(events.Transfer{State: k.state}) {
 			return base{events.Transfer{State: k.state.Clone()}, k.chain}, true
 		}
 	}
@@ -165,7 +165,7 @@ func (n *node) base(info events.LogInfo) (base, bool) {
 		if o == n || !n.hears(o) {
 			continue
 		}
-		if t, ok := o.core.Export(); ok && usable(t.State) {
+		if t, ok := o.core.Export(); ok && usable(t) {
 			return base{t, o.chain}, true
 		}
 	}

@@ -30,6 +30,8 @@ type write struct {
 	// accepted: somebody was told yes. refused: somebody was told that it is certainly not applied.
 	accepted, refused bool
 	reported          bool
+	future            bool  // rejected as such: what a wrong clock deserves, so that it counts as no excuse
+	applied           bool  // by a fold, whatever its caller was told
 	dead              bool  // its last exact copy died with the holder
 	admitted          bool  // by a replica whose clock is right
 	beatenBy          []int // greater writes that took its place somewhere
@@ -78,7 +80,17 @@ func (o *oracle) find(e crdt.Entry) (int, bool) {
 	return -1, false
 }
 
-func (o *oracle) describe(i int) string {
+// describe is for traces and violations.
+func (o *oracle) describe(i int) fmt.Stringer { return described{o, i} }
+
+// described costs nothing unless it is printed.
+type described struct {
+	o *oracle
+	i int
+}
+
+func (d described) String() string {
+	o, i := d.o, d.i
 	if i < 0 {
 		return "nothing"
 	}
@@ -100,6 +112,7 @@ func (o *oracle) report(list []events.Report) {
 			o.dropped++
 		}
 		o.writes[i].reported = true
+		o.writes[i].future = o.writes[i].future || r.Reason == events.ReasonFuture
 		o.w.trace("reported as %s: %s", r.Reason, o.describe(i))
 	}
 }
@@ -128,6 +141,7 @@ func (o *oracle) folded(n *node, p events.Progress, m *stored) {
 		case e.Result == events.ResultFuture && o.writes[i].admitted && o.healthy:
 			o.w.fail("I6: %s was admitted by a replica with a good clock and is rejected as future", o.describe(i))
 		}
+		o.writes[i].applied = o.writes[i].applied || e.Result == events.ResultApplied
 		o.w.trace("n%d folds %d: %s %s", n.index, e.Seq, e.Result, o.describe(i))
 	}
 	if m != nil && len(p.Effects) == 0 {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"fmt"
 	"os"
+	"runtime/debug"
 	"strings"
 	"testing"
 	"time"
@@ -17,6 +18,11 @@ var (
 
 // realEvery seed uses the real form of events, the others number them.
 const realEvery = 25
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800) // worlds are small and short-lived
+	os.Exit(m.Run())
+}
 
 func settingsOf(seed uint64) settings { return settings{real: seed%realEvery == 0} }
 
