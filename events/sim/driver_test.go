@@ -57,7 +57,9 @@ func (d *driver) routine(n *node) {
 	case 1:
 		n.exchange(d.any())
 	case 2:
-		n.audit()
+		if d.percent(d.s.audits) {
+			n.audit()
+		}
 	}
 }
 

@@ -74,7 +74,11 @@ func (o *oracle) moved(n *node, s *events.State, was, now holding) {
 			if h := now[greater]; !slices.Contains(w.beatenBy, h) {
 				w.beatenBy = append(w.beatenBy, h)
 			}
-		case w.reported || w.refused || collected:
+		case collected:
+			w.collected = true
+		case w.reported && place == inState && !w.entry.Deleted:
+			o.outOfState++
+		case w.reported || w.refused:
 		case place == inUnderway && !w.accepted: // a later one took its place and was refused
 		default:
 			o.w.fail("I3: n%d has lost %s without a word, it has now %s", n.index, o.describe(g), o.describe(max(now[inState], now[inAccepted])))
@@ -118,6 +122,11 @@ func (o *oracle) visible(n *node, key string, now holding) {
 func (o *oracle) sameState(n *node, s *events.State) {
 	if s == nil || n.chain == 0 {
 		return
+	}
+	for e := range s.Map.All() {
+		if int64(e.Stamp.Millis()) > int64(s.Ref)+s.Params.F.Milliseconds() {
+			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(o.must(n, e)), float64(int64(s.Ref)-begin)/1000)
+		}
 	}
 	digest := s.Map.Digest() + s.Ref
 	if other, ok := o.digests[n.chain]; ok && other != digest {

@@ -20,6 +20,7 @@ type oracle struct {
 
 	cells, excused int
 	dropped        int // live entries that were given up as older than R
+	outOfState     int // of these, those that were in a state: long known, lost by a new log
 }
 
 // write is one write of anybody.
@@ -32,6 +33,7 @@ type write struct {
 	reported          bool
 	future            bool  // rejected as such: what a wrong clock deserves, so that it counts as no excuse
 	applied           bool  // by a fold, whatever its caller was told
+	collected         bool  // a removal that did its work: nothing of it has to be left
 	dead              bool  // its last exact copy died with the holder
 	admitted          bool  // by a replica whose clock is right
 	beatenBy          []int // greater writes that took its place somewhere
@@ -124,7 +126,7 @@ func (o *oracle) folded(n *node, p events.Progress, m *stored) {
 		if e.Result == events.ResultGenesis {
 			n.log.messages[e.Seq-1].writes = n.log.messages[e.Seq-1].begins
 		}
-		if e.Event.Subject == "" {
+		if e.Entry.Key == "" {
 			continue
 		}
 		i, known := o.find(e.Entry)
@@ -193,7 +195,7 @@ func (o *oracle) copies() []bool {
 func (o *oracle) died(before []bool) {
 	after := o.copies()
 	for i, had := range before {
-		if had && !after[i] {
+		if had && !after[i] && !o.writes[i].collected {
 			o.writes[i].dead = true
 			o.w.trace("the last copy died: %s", o.describe(i))
 		}

@@ -21,6 +21,7 @@ type scenario struct {
 	tailMax, lives                int // messages; per cent of consumers that live on
 	splitFor                      int64
 	never                         bool // the log never comes back
+	audits                        int  // per cent of the usual number of audits
 	// excused is the greatest share of final cells, in per cent, that may need an excuse; fails
 	// the failing runs in 8,000 that lie beyond the promise.
 	excused, fails int
@@ -32,7 +33,7 @@ const pauseMax = 3 * rMs
 func plain(name string, change func(*scenario)) scenario {
 	s := scenario{
 		name: name, steps: 500, keys: 3, late: 5, leader: 2000, excused: 9,
-		write: 120, checkpoint: 10, crash: 6, outage: 8, cut: 10, partition: 8, leaders: 5, pause: 2, tailMax: 8,
+		write: 120, checkpoint: 10, crash: 6, outage: 8, cut: 10, partition: 8, leaders: 5, pause: 2, tailMax: 8, audits: 100,
 	}
 	if change != nil {
 		change(&s)
@@ -58,7 +59,7 @@ func scenarios() []scenario {
 		plain("plain", nil),
 		plain("ties", func(s *scenario) { s.coarse, s.write = 1000, 250 }),
 		plain("raw", func(s *scenario) { s.raw = 40 }),
-		plain("trim", func(s *scenario) { s.trim, s.checkpoint = 15, 30 }),
+		plain("trim", func(s *scenario) { s.trim, s.checkpoint, s.cut, s.partition = 40, 60, 20, 25 }),
 		plain("clock+24h", func(s *scenario) { s.bad = 24 * 3600 * 1000 }),
 		plain("clock-24h", func(s *scenario) { s.bad = -24 * 3600 * 1000 }),
 		plain("clock+7s", func(s *scenario) { s.bad = 7000 }),
@@ -67,7 +68,7 @@ func scenarios() []scenario {
 		plain("tail", func(s *scenario) { s.tail = 12 }),
 		plain("tail+trim+raw", func(s *scenario) { s.tail, s.trim, s.raw, s.checkpoint = 12, 10, 15, 25 }),
 		plain("tail40", func(s *scenario) { s.tail, s.tailMax = 12, 40 }),
-		plain("lives", func(s *scenario) { s.tail, s.lives, s.checkpoint = 15, 80, 15 }),
+		plain("lives", func(s *scenario) { s.tail, s.lives, s.checkpoint, s.audits = 25, 100, 15, 15 }),
 		plain("recreate", func(s *scenario) { s.recreate = 8 }),
 		plain("recreate+raw+trim", func(s *scenario) { s.recreate, s.raw, s.trim, s.checkpoint = 8, 20, 10, 20 }),
 		plain("cold", func(s *scenario) { s.cold = 4 }),

@@ -13,6 +13,7 @@ import (
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
 	seedsFlag = flag.Int("sim.seeds", 2000, "number of seeds over all scenarios")
+	depthFlag = flag.Int("sim.depth", 4, "depth of the exhaustive search")
 	traceFlag = flag.Bool("sim.trace", false, "print what happens")
 )
 
@@ -69,8 +70,8 @@ func (s scenario) runMany(t *testing.T, seeds int) {
 		sum.add(w)
 	}
 	share := 100 * float64(sum.excused) / float64(max(sum.cells, 1))
-	t.Logf("%d runs, %.0f/s, %d failed, %.1f %% of %d cells excused, %d live entries dropped as too old, operator %d",
-		sum.runs, float64(sum.runs)/time.Since(began).Seconds(), sum.failed, share, sum.cells, sum.dropped, sum.operator)
+	t.Logf("%d runs, %.0f/s, %d failed, %.1f %% of %d cells excused, %d live entries dropped as too old (%d out of states), operator %d",
+		sum.runs, float64(sum.runs)/time.Since(began).Seconds(), sum.failed, share, sum.cells, sum.dropped, sum.outOfState, sum.operator)
 	if seeds >= 50 && share > float64(s.excused) {
 		t.Errorf("%.1f %% of the final cells needed an excuse, at most %d are usual", share, s.excused)
 	}
@@ -83,12 +84,13 @@ func (s scenario) command(seed uint64) string {
 }
 
 // tally adds up runs.
-type tally struct{ runs, failed, cells, excused, dropped, operator int }
+type tally struct{ runs, failed, cells, excused, dropped, outOfState, operator int }
 
 func (t *tally) add(w *world) {
 	t.runs++
 	t.cells += w.oracle.cells
 	t.excused += w.oracle.excused
 	t.dropped += w.oracle.dropped
+	t.outOfState += w.oracle.outOfState
 	t.operator += w.operator
 }
