@@ -43,7 +43,7 @@ func bySeeds() map[rule.Broken]hunt {
 		rule.NoLast:            {"tail", 20},
 		rule.NoSid:             {"calm+recreate", 10},
 		rule.CkptNoAnchor:      {"lives", 60},
-		rule.ResumeGap:         {"trim", 600},
+		rule.ResumeGap:         {"calm+trim", 300},
 		rule.NoAudit:           {"lives", 600},
 	}
 }

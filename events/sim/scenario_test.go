@@ -76,6 +76,7 @@ func scenarios() []scenario {
 		plain("everything", everything),
 		plain("everything without pauses", func(s *scenario) { everything(s); s.pause = 0 }),
 		calm("calm", nil),
+		calm("calm+trim", func(s *scenario) { s.trim, s.checkpoint, s.cut, s.partition, s.write = 40, 80, 20, 25, 40 }),
 		calm("calm+tail+trim", func(s *scenario) { s.tail, s.trim, s.checkpoint = 8, 10, 20 }),
 		calm("calm+recreate", func(s *scenario) { s.recreate = 8 }),
 		calm("calm+cold", func(s *scenario) { s.cold = 4 }),

@@ -135,5 +135,21 @@ func TestSearch(t *testing.T) {
 	if err != nil {
 		t.Error(err)
 	}
-	t.Logf("%d states", states)
+	t.Logf("depth %d: %d states", *depthFlag, states)
+}
+
+// TestSearchFinds: the search notices broken rules, with the fewest steps that show them.
+func TestSearchFinds(t *testing.T) {
+	for broken, depth := range map[rule.Broken]int{
+		rule.AnchorNoTime: 5, rule.GenOnlyAtZero: 4, rule.RawNoPlus: 4, rule.NoAnchor: 4,
+		rule.NoReofferD: 4, rule.NoReofferTomb: 4, rule.GenForgetsEarlier: 4, rule.NoSid: 4,
+	} {
+		t.Run(broken.String(), func(t *testing.T) {
+			states, err := search(rule.Of(broken), depth)
+			if err == nil {
+				t.Fatalf("nothing found in %d states of depth %d", states, depth)
+			}
+			t.Logf("state %d: %v", states, err)
+		})
+	}
 }

@@ -12,10 +12,17 @@ import (
 
 var (
 	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
-	seedsFlag = flag.Int("sim.seeds", 2000, "number of seeds over all scenarios")
-	depthFlag = flag.Int("sim.depth", 4, "depth of the exhaustive search")
+	seedsFlag = flag.Int("sim.seeds", unlessSlow(2000, 500), "number of seeds over all scenarios")
+	depthFlag = flag.Int("sim.depth", unlessSlow(5, 4), "depth of the exhaustive search")
 	traceFlag = flag.Bool("sim.trace", false, "print what happens")
 )
+
+func unlessSlow(usual, reduced int) int {
+	if slow {
+		return reduced
+	}
+	return usual
+}
 
 // realEvery seed uses the real form of events, the others number them.
 const realEvery = 25
