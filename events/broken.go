@@ -103,3 +103,11 @@ func withoutTombstones(m *crdt.Map) *crdt.Map {
 	}
 	return live
 }
+
+// unaudited reports whether a broken session skips the comparison with what was folded.
+func (s *Session) unaudited(broken rule.Set) bool {
+	return broken.Has(rule.NoAudit) ||
+		broken.Has(rule.ResumeGap) && s.line.trail[0].Seq < s.info.First ||
+		broken.Has(rule.NoSid) && s.line.state().StreamID != s.info.StreamID ||
+		broken.Has(rule.CkptNoAnchor) && !s.serving
+}

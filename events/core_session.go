@@ -3,7 +3,10 @@ package events
 import (
 	"errors"
 	"fmt"
+	"slices"
+	"strings"
 
+	"sluice/crdt"
 	"sluice/events/internal/rule"
 )
 
@@ -39,7 +42,25 @@ func (c *Core) Valid(info LogInfo, s *State, m *Message) bool {
 		broken := c.cfg.Broken
 		return broken.Has(rule.NoLast) && s.Seq() > info.Last || broken.Has(rule.ResumeGap) && s.Seq() < info.First
 	}
+	if c.cfg.Broken.Has(rule.NoSid) && s.StreamID != info.StreamID {
+		return true
+	}
 	return c.same(s.Anchor, m.Anchor())
+}
+
+// Usable reports whether a checkpoint or a peer's state is a base to rebuild from (rule 17);
+// m is the message at its position, nil if the log has none there.
+func (c *Core) Usable(info LogInfo, t Transfer, m *Message) bool {
+	if !c.Valid(info, t.State, m) {
+		return c.cfg.Broken.Has(rule.CkptNoAnchor) && c.Within(info, t.State)
+	}
+	return c.auditable(info, t.trail())
+}
+
+// auditable reports whether the log still has the audited point: if its head was trimmed
+// beyond that, the comparison could not begin, and only a rebuild helps.
+func (c *Core) auditable(info LogInfo, trail []Anchor) bool {
+	return trail[0].Seq >= info.First || c.cfg.Broken.Has(rule.ResumeGap)
 }
 
 // same compares what was folded with what the log holds.
@@ -50,10 +71,10 @@ func (c *Core) same(folded, stored Anchor) bool {
 	return folded == stored || c.cfg.Broken.Has(rule.NoAnchor)
 }
 
-// Continues reports whether the next session can be Continue: the state is Valid and was not
-// found to be of a branch that the log has lost.
+// Continues reports whether the next session can be Continue: the state is Valid, was not
+// found to be of a branch that the log has lost, and can be audited.
 func (c *Core) Continues(info LogInfo, m *Message) bool {
-	return !c.lost && c.Valid(info, c.State(), m)
+	return !c.lost && c.Valid(info, c.State(), m) && c.auditable(info, c.line.trail)
 }
 
 // Session is one consumer's pass over the log: it proves that what was folded since the
@@ -67,6 +88,8 @@ type Session struct {
 	serving bool
 	matched int // anchors of the trail that were found again
 	check   int // anchors of the trail to find again
+	// rejected are what a rebuild has rejected: whether that is lost is known at its end (rule 9).
+	rejected map[crdt.Stamp]Report
 }
 
 // Progress is what a step of a session did.
@@ -88,7 +111,7 @@ func (c *Core) Continue(info LogInfo) (*Session, Progress) {
 	return c.begin(&Session{core: c, info: info, line: c.line, serving: true})
 }
 
-// Rebuild begins a session that folds the log anew, from base, for which Valid holds and
+// Rebuild begins a session that folds the log anew, from base, for which Usable holds and
 // which the session owns from now on; nil: from the log's first message, which must be there (rule 17).
 func (c *Core) Rebuild(info LogInfo, base *Transfer) (*Session, Progress) {
 	s := &Session{core: c, info: info}
@@ -103,7 +126,7 @@ func (c *Core) Rebuild(info LogInfo, base *Transfer) (*Session, Progress) {
 
 func (c *Core) begin(s *Session) (*Session, Progress) {
 	s.check = len(s.line.trail)
-	if c.cfg.Broken.Has(rule.NoAudit) || c.cfg.Broken.Has(rule.ResumeGap) && s.check > 0 && s.line.trail[0].Seq < s.info.First {
+	if s.check > 0 && s.unaudited(c.cfg.Broken) {
 		s.matched = s.check
 	}
 	var p Progress
@@ -129,6 +152,9 @@ func (s *Session) Next() uint64 { return s.line.fold.Next() }
 // Counted: the log has a genesis that counts.
 func (s *Session) Counted() bool { return s.line.state() != nil }
 
+// Serving: what the session folds is the state that the core serves.
+func (s *Session) Serving() bool { return s.serving }
+
 // Auditing: the consumer still delivers what was folded before.
 func (s *Session) Auditing() bool { return s.matched < s.check }
 
@@ -153,7 +179,9 @@ func (s *Session) compare(m Message) (Progress, error) {
 	var p Progress
 	if s.matched++; s.matched == s.check {
 		s.line.trail = append([]Anchor(nil), s.line.trail[s.check-1])
-		p.Audited = s.serving
+		if p.Audited = s.serving; p.Audited {
+			s.core.verified = true
+		}
 		s.end(&p)
 	}
 	return p, nil
@@ -178,6 +206,8 @@ func (s *Session) step(m Message) (Progress, error) {
 		s.line.results.record(e)
 		if s.serving {
 			p.Reports = append(p.Reports, s.core.pending.Fold(s.line.state(), e)...)
+		} else {
+			s.rejects(e)
 		}
 	}
 	s.end(&p)
@@ -196,6 +226,36 @@ func (s *Session) end(p *Progress) {
 	if !s.serving {
 		s.serving, p.Swapped = true, true
 		p.Reports = append(p.Reports, s.core.replace(s.line)...)
+		p.Reports = append(p.Reports, s.lost()...)
 	}
 	s.core.verified, s.core.online = true, true
+}
+
+// maxRejected bounds what a rebuild remembers; the first ones are reported.
+const maxRejected = 10_000
+
+// rejects remembers what a rebuild has rejected.
+func (s *Session) rejects(e Effect) {
+	if e.Result != ResultFuture && e.Result != ResultExpired || len(s.rejected) == maxRejected {
+		return
+	}
+	if s.rejected == nil {
+		s.rejected = map[crdt.Stamp]Report{}
+	}
+	s.rejected[e.Entry.Stamp] = Report{Entry: e.Entry, Reason: string(e.Result)}
+}
+
+// lost reports those that the rebuilt state does not beat and that are not pending, in order
+// of their keys: a pending one is offered again, and reported when it is rejected then.
+func (s *Session) lost() []Report {
+	var reports []Report
+	for _, r := range s.rejected {
+		if held, ok := s.core.pending.Get(r.Entry.Key); ok && held.Entry.Compare(r.Entry) >= 0 || beats(s.line.state(), r.Entry) {
+			continue
+		}
+		reports = append(reports, r)
+	}
+	s.rejected = nil
+	slices.SortFunc(reports, func(a, b Report) int { return strings.Compare(a.Entry.Key, b.Entry.Key) })
+	return reports
 }

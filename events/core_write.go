@@ -82,7 +82,13 @@ func (c *Core) Settle(e crdt.Entry, folded bool) bool {
 		s.Map.Merge(e)
 		c.pending.Drop(e)
 	}
-	return !folded && c.pending.Accept(e)
+	if s := c.State(); folded || s != nil && (beats(s, e) || s.expired(e.Stamp.Millis())) {
+		return false
+	}
+	// A later own write of the key, refused meanwhile, may have taken its place.
+	c.pending.Put(PendingEntry{Entry: e, Own: true, Accepted: true})
+	held := c.pending.accepted[e.Key]
+	return held.Entry.Compare(e) == 0
 }
 
 // Unknown ends the way of an own write that the log may have stored: it is offered, unseen
@@ -107,4 +113,17 @@ func (c *Core) Offers(now time.Time) []PendingEntry {
 	return slices.DeleteFunc(c.pending.Entries(), func(p PendingEntry) bool {
 		return c.underway[p.Entry.Stamp] || p.Due.After(now) || !p.Own && c.cfg.Broken.Has(rule.OwnerOnly)
 	})
+}
+
+// Recall takes in the accepted pending writes that this machine kept over a restart. They
+// are offered like own ones, though a process before this one wrote them. It returns what
+// may be lost.
+func (c *Core) Recall(kept []crdt.Entry) []Report {
+	for _, e := range kept {
+		c.pending.Put(PendingEntry{Entry: e, Own: true, Accepted: true})
+	}
+	if s := c.State(); s != nil {
+		return c.pending.Sweep(s)
+	}
+	return nil
 }

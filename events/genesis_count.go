@@ -74,7 +74,10 @@ func (p *prelude) begin(m Message, ref uint64, broken rule.Set) (*State, error) 
 		}
 	}
 	s := &State{StreamID: p.streamID, Params: params, Ref: d.Ref, Map: entries}
-	return s, p.breakGenesis(s, broken)
+	if err := p.breakGenesis(s, broken); err != nil {
+		return nil, err
+	}
+	return s, nil
 }
 
 // replay folds what came before the genesis over its map, in order and by the times at

@@ -187,8 +187,8 @@ func (r *Replica) base(ctx context.Context, info LogInfo) (*Transfer, error) {
 		if err != nil {
 			return nil, err
 		}
-		if r.core.Valid(info, snap.State, m) {
-			return &Transfer{State: snap.State}, nil
+		if t := (Transfer{State: snap.State}); r.core.Usable(info, t, m) {
+			return &t, nil
 		}
 	}
 	if info.First <= 1 {

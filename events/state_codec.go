@@ -45,8 +45,9 @@ func encodeMap(m *crdt.Map) []byte {
 	out = protowire.AppendVarint(out, uint64(m.Len()))
 	out = protowire.AppendTag(out, mapDigest, protowire.Fixed64Type)
 	out = protowire.AppendFixed64(out, m.Digest())
-	block := make([]byte, 0, maxBlock)
-	packed := make([]byte, s2.MaxEncodedLen(maxBlock))
+	room := min(mapSize(m), maxBlock)
+	block := make([]byte, 0, room)
+	packed := make([]byte, s2.MaxEncodedLen(room))
 	flush := func() {
 		if len(block) > 0 {
 			out = protowire.AppendTag(out, mapBlock, protowire.BytesType)
@@ -64,6 +65,15 @@ func encodeMap(m *crdt.Map) []byte {
 	}
 	flush()
 	return out
+}
+
+// mapSize is at least the length of the entries of m in a block.
+func mapSize(m *crdt.Map) int {
+	n := 0
+	for e := range m.All() {
+		n += entrySize(e) + 16
+	}
+	return n
 }
 
 // entrySize is the length of what appendEntry appends.

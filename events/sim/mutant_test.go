@@ -1,0 +1,122 @@
+package sim_test
+
+import (
+	"testing"
+
+	"sluice/events/internal/rule"
+)
+
+// bySeeds are the broken rules that random runs find, with the scenario that finds them best
+// and the number of seeds that is enough.
+func bySeeds() map[rule.Broken]hunt {
+	return map[rule.Broken]hunt{
+		rule.FoldNoFuture:      {"clock+24h", 10},
+		rule.FoldNoExpiry:      {"calm+split", 60},
+		rule.TightF:            {"clock+7s", 100},
+		rule.TieKeepsFirst:     {"ties", 60},
+		rule.RawNoPlus:         {"raw", 100},
+		rule.CollectEarly:      {"plain", 10},
+		rule.GenTwice:          {"calm+recreate", 30},
+		rule.GenOnlyAtZero:     {"recreate+raw+trim", 40},
+		rule.GenForgetsEarlier: {"everything", 40},
+		rule.DropLE:            {"clock+24h", 10},
+		rule.DurableWins:       {"plain", 10},
+		rule.NoSweep:           {"plain", 10},
+		rule.NoFoldDrop:        {"plain", 10},
+		rule.NoP:               {"plain", 10},
+		rule.NoVisPlus:         {"ties", 20},
+		rule.NoClockPlus:       {"ties", 20},
+		rule.AckActs:           {"ties", 20},
+		rule.OwnerOnly:         {"leader", 100},
+		rule.NewestExpiry:      {"clock+24h", 10},
+		rule.LocalExpiry:       {"clock+24h", 10},
+		rule.LocalCollect:      {"clock+24h", 10},
+		rule.AdmitFuture:       {"clock+24h", 10},
+		rule.NoAE:              {"never", 10},
+		rule.NoDExch:           {"never", 10},
+		rule.MergeD:            {"plain", 10},
+		rule.AdoptNoReoffer:    {"tail40", 30},
+		rule.NoReofferD:        {"tail", 10},
+		rule.NoReofferTomb:     {"tail40", 10},
+		rule.NoAnchor:          {"tail", 20},
+		rule.AnchorNoTime:      {"calm+tail+trim", 60},
+		rule.NoLast:            {"tail", 20},
+		rule.NoSid:             {"calm+recreate", 10},
+		rule.CkptNoAnchor:      {"lives", 60},
+		rule.ResumeGap:         {"calm+trim", 300},
+		rule.NoAudit:           {"lives", 600},
+	}
+}
+
+type hunt struct {
+	scenario string
+	seeds    int
+}
+
+func named(t *testing.T, name string) scenario {
+	t.Helper()
+	for _, s := range scenarios() {
+		if s.name == name {
+			return s
+		}
+	}
+	t.Fatalf("no scenario %q", name)
+	return scenario{}
+}
+
+func TestMutant(t *testing.T) {
+	for broken, h := range bySeeds() {
+		t.Run(broken.String(), func(t *testing.T) {
+			s := named(t, h.scenario)
+			for seed := uint64(1); seed <= uint64(h.seeds); seed++ {
+				if _, err := s.run(seed, settings{broken: rule.Of(broken)}); err != nil {
+					t.Logf("%s, seed %d: %v", h.scenario, seed, err)
+					return
+				}
+			}
+			t.Errorf("nobody notices in %d runs of %s", h.seeds, h.scenario)
+		})
+	}
+}
+
+// TestMutantByMetric: these lose nothing silently, but far more than the rules do.
+func TestMutantByMetric(t *testing.T) {
+	s, seeds := named(t, "calm+recreate"), 60
+	count := func(broken rule.Set) (sum tally) {
+		for seed := uint64(1); seed <= uint64(seeds); seed++ {
+			if w, err := s.run(seed, settings{broken: broken}); err == nil {
+				sum.add(w)
+			}
+		}
+		return sum
+	}
+	usual := count(0).outOfState
+	for _, broken := range []rule.Broken{rule.BlankSeed, rule.GenExpiry} {
+		got := count(rule.Of(broken)).outOfState
+		t.Logf("%s: %d live entries fell out of states in %d runs, %d with all rules", broken, got, seeds, usual)
+		if got < 10*(usual+1) {
+			t.Errorf("%s: %d is no more than the usual %d", broken, got, usual)
+		}
+	}
+}
+
+// notFound are broken rules that break nothing: re-offering repairs what they do.
+func notFound() []rule.Broken { return []rule.Broken{rule.GenNoTomb, rule.AdoptAnySid} }
+
+func TestEveryMutantHasItsTest(t *testing.T) {
+	known := map[rule.Broken]bool{rule.BlankSeed: true, rule.GenExpiry: true}
+	for b := range bySeeds() {
+		known[b] = true
+	}
+	for b := range paths() {
+		known[b] = true
+	}
+	for _, b := range notFound() {
+		known[b] = true
+	}
+	for _, b := range rule.All() {
+		if !known[b] {
+			t.Errorf("nothing looks for %s", b)
+		}
+	}
+}

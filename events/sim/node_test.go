@@ -1,0 +1,297 @@
+package sim_test
+
+import (
+	"errors"
+	"slices"
+	"time"
+
+	"sluice/crdt"
+	"sluice/events"
+)
+
+// node is one replica: a real core, and around it what Replica does with locks and I/O.
+type node struct {
+	w     *world
+	index int
+	skew  int64 // by which the wall clock is wrong, ms
+	disk  bool
+
+	core    *events.Core // nil: it is down
+	id      uint64
+	session *events.Session
+	log     *log   // of the session
+	next    uint64 // that the consumer delivers
+	cut     bool   // from the log
+	part    int    // side of the split
+	group   int    // of the network partition
+	seedAt  int64
+	answers []answer // writes that wait for their answer
+	badBase events.Anchor
+	wants   bool  // a checkpoint
+	since   int64 // when it went down
+
+	savedP []crdt.Entry // on disk
+	saved  *kept        // on disk
+
+	chain, folding uint64 // ghosts: prefix of the serving state and of the session
+	held           [4]holding
+	newest         uint64 // own stamp
+}
+
+// answer is a write that was sent to the log.
+type answer struct {
+	entry crdt.Entry
+	write int
+	seq   uint64
+}
+
+func (n *node) up() bool { return n.core != nil }
+
+func (n *node) side() *log { return n.w.sides[n.part] }
+
+// reaches: n can read and write the log.
+func (n *node) reaches(l *log) bool { return n.up() && l.up && !n.cut }
+
+// hears: two replicas can talk.
+func (n *node) hears(o *node) bool { return n.up() && o.up() && n.group == o.group && n.part == o.part }
+
+func (n *node) wall() time.Time {
+	ms := begin + n.w.now + n.skew
+	return time.UnixMilli(ms - ms%n.w.coarse)
+}
+
+// start begins a new process (rule 22).
+func (n *node) start() {
+	w := n.w
+	w.ids++
+	n.id = 1<<63 | uint64(w.ids)<<8 | uint64(n.index)
+	n.core = events.NewCore(events.CoreConfig{
+		Subjects: names, Node: n.id, A: simA, Decode: w.codec.decode, Broken: w.broken,
+		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.upTo(int64(d))) },
+	})
+	n.newest, n.held, n.seedAt = 0, [4]holding{}, 0
+	w.trace("n%d starts as %x", n.index, n.id)
+	if n.saved != nil {
+		n.adopt(events.Transfer{State: n.saved.state.Clone()}, n.saved.chain)
+	}
+	w.oracle.report(n.core.Recall(n.savedP))
+	w.oracle.look(n)
+}
+
+// adopt takes over a state if rule 13 allows it.
+func (n *node) adopt(t events.Transfer, chain uint64) bool {
+	reports, ok := n.core.Adopt(t, !n.reaches(n.side()))
+	if ok {
+		n.w.trace("n%d adopts %s at %d, %d entries pending", n.index, t.State.StreamID, t.State.Seq(), n.core.Pending().Len())
+		n.chain = chain
+		n.w.oracle.report(reports)
+		n.w.oracle.look(n)
+	}
+	return ok
+}
+
+// crash loses what is not on disk.
+func (n *node) crash() {
+	if !n.up() {
+		return
+	}
+	before := n.w.oracle.copies()
+	n.savedP = nil
+	if n.disk {
+		n.savedP = n.core.Accepted()
+	} else {
+		n.saved = nil
+	}
+	n.w.trace("n%d crashes, %d pending entries are on disk", n.index, len(n.savedP))
+	n.answers = nil
+	n.hangUp()
+	n.core, n.since = nil, n.w.now
+	n.w.oracle.died(before)
+}
+
+// hangUp ends the session.
+func (n *node) hangUp() {
+	n.session, n.log = nil, nil
+	if n.up() {
+		n.core.Interrupt()
+	}
+}
+
+// connect begins a session (rules 15 and 17).
+func (n *node) connect() {
+	l := n.side()
+	if n.session != nil || !n.reaches(l) {
+		return
+	}
+	info := l.info()
+	var p events.Progress
+	if s := n.core.State(); s != nil && n.core.Continues(info, l.get(s.Seq())) {
+		n.session, p = n.core.Continue(info)
+		n.folding = n.chain
+	} else if base, ok := n.base(info); ok {
+		n.folding = base.chain
+		if base.transfer.State == nil {
+			n.session, p = n.core.Rebuild(info, nil)
+		} else {
+			n.session, p = n.core.Rebuild(info, &base.transfer)
+		}
+	} else {
+		return
+	}
+	n.log, n.next = l, n.session.From()
+	n.w.trace("n%d opens %s (%d to %d), consumer from %d", n.index, l.id, l.first, l.last(), n.next)
+	n.progressed(p, nil)
+}
+
+type base struct {
+	transfer events.Transfer
+	chain    uint64
+}
+
+// base is a valid checkpoint, a peer's valid state, or nothing if the log is whole.
+func (n *node) base(info events.LogInfo) (base, bool) {
+	usable := func(t events.Transfer) bool {
+		return n.core.Usable(info, t, n.side().get(t.State.Seq())) && t.State.Anchor != n.badBase
+	}
+	for _, k := range slices.Backward(n.w.checkpoints) {
+		if usable(events.Transfer{State: k.state}) {
+			return base{events.Transfer{State: k.state.Clone()}, k.chain}, true
+		}
+	}
+	if info.First <= 1 {
+		return base{}, true
+	}
+	for _, o := range n.w.nodes {
+		if o == n || !n.hears(o) {
+			continue
+		}
+		if t, ok := o.core.Export(); ok && usable(t) {
+			return base{t, o.chain}, true
+		}
+	}
+	return base{}, false
+}
+
+// audit begins the next session.
+func (n *node) audit() {
+	if n.session == nil || !n.session.Counted() {
+		return
+	}
+	n.session, n.log = nil, nil
+	n.connect()
+}
+
+// read lets the consumer deliver up to count messages.
+func (n *node) read(count int) {
+	for ; count > 0 && n.session != nil && n.next <= n.log.last(); count-- {
+		if n.next < n.log.first { // trimmed while it was read
+			n.hangUp()
+			return
+		}
+		m := &n.log.messages[n.next-1]
+		n.next++
+		auditing := n.session.Auditing()
+		p, err := n.session.Handle(m.Message)
+		if err != nil {
+			n.w.trace("n%d: %v", n.index, err)
+			if errors.Is(err, events.ErrLostBranch) {
+				n.badBase = m.Anchor()
+				if s := n.core.State(); s != nil {
+					n.badBase = s.Anchor
+				}
+			}
+			n.hangUp()
+			return
+		}
+		if !auditing {
+			n.folding = n.w.mix(n.folding, m.Anchor())
+		}
+		n.progressed(p, m)
+	}
+}
+
+// progressed shows the checker what a step of the session did; m is nil for its beginning.
+func (n *node) progressed(p events.Progress, m *stored) {
+	if p.Swapped {
+		n.w.trace("n%d swaps in %s at %d, %d pending", n.index, n.core.State().StreamID, n.core.Seq(), n.core.Pending().Len())
+	}
+	if n.session.Serving() {
+		n.chain = n.folding
+	}
+	n.w.oracle.folded(n, p, m)
+	n.w.oracle.report(p.Reports)
+	n.settle()
+	n.w.oracle.look(n)
+	if p.Audited && n.wants {
+		n.checkpoint()
+	}
+}
+
+func (n *node) checkpoint() {
+	s, ok := n.core.Checkpoint()
+	if !ok {
+		n.w.fail("n%d: audited, but no checkpoint", n.index)
+	}
+	if n.chain != n.log.chainAt(s.Seq()) {
+		n.w.fail("n%d keeps a checkpoint at %d that is not of the log", n.index, s.Seq())
+	}
+	n.w.trace("n%d keeps a checkpoint at %d", n.index, s.Seq())
+	n.wants = false
+	n.w.keep(kept{s, n.chain})
+	n.saved = &kept{s.Clone(), n.chain}
+}
+
+// seed begins a log that has no genesis (rule 18).
+func (n *node) seed() {
+	if n.session == nil || n.session.Counted() || n.next <= n.log.last() {
+		return
+	}
+	if n.core.State() == nil && len(n.w.checkpoints) > 0 {
+		k := n.w.checkpoints[len(n.w.checkpoints)-1]
+		n.adopt(events.Transfer{State: k.state.Clone()}, k.chain)
+	}
+	if n.seedAt == 0 {
+		n.seedAt = n.w.now + n.w.upTo(10_000)
+	}
+	if n.seedAt > n.w.now {
+		return
+	}
+	n.seedAt = 0
+	peer := slices.ContainsFunc(n.w.nodes, func(o *node) bool { return o != n && n.hears(o) && o.core.State() != nil })
+	g, obstacle := n.core.Genesis(events.Around{Listened: true, PeerHasState: peer}, n.wall())
+	if obstacle != events.Unobstructed {
+		return
+	}
+	if n.core.State() == nil {
+		g.Params = n.w.params
+	}
+	n.publishGenesis(g)
+}
+
+func (n *node) publishGenesis(g events.Genesis) {
+	w := n.w
+	w.ids++
+	g.ID = "genesis-" + n.log.id + "-" + time.Duration(w.ids).String()
+	var writes []int
+	for e := range g.Map.All() {
+		if i, ok := w.oracle.find(e); ok {
+			writes = append(writes, i)
+		}
+	}
+	w.trace("n%d begins %s with %d entries, ref %.3f", n.index, n.log.id, g.Map.Len(), float64(int64(g.Ref)-begin)/1000)
+	chunks, err := g.Chunks(names)
+	if err != nil {
+		panic(err)
+	}
+	seqs := make([]uint64, len(chunks))
+	for i, c := range chunks {
+		if seqs[i] = w.publish(n, outgoing{Outgoing: c}); seqs[i] == 0 {
+			return
+		}
+	}
+	m, err := g.Message(names, seqs)
+	if err != nil {
+		panic(err)
+	}
+	w.publish(n, outgoing{Outgoing: m, begins: writes})
+}

@@ -1,0 +1,203 @@
+package sim_test
+
+import (
+	"fmt"
+	"slices"
+
+	"sluice/crdt"
+	"sluice/events"
+)
+
+// oracle knows every write and what may have become of it. It decides by its own records and
+// looks at the replicas from outside only.
+type oracle struct {
+	w       *world
+	writes  []write
+	byStamp map[crdt.Stamp]int
+	digests map[uint64]uint64 // of states, by their prefix
+	// healthy: the log's clock is right, so that admission and fold must agree (I6).
+	healthy bool
+
+	cells, excused int
+	dropped        int // live entries that were given up as older than R
+	outOfState     int // of these, those that were in a state: long known, lost by a new log
+}
+
+// write is one write of anybody.
+type write struct {
+	entry   crdt.Entry
+	key     int
+	message outgoing
+	// accepted: somebody was told yes. refused: somebody was told that it is certainly not applied.
+	accepted, refused bool
+	reported          bool
+	future            bool  // rejected as such: what a wrong clock deserves, so that it counts as no excuse
+	applied           bool  // by a fold, whatever its caller was told
+	collected         bool  // a removal that did its work: nothing of it has to be left
+	dead              bool  // its last exact copy died with the holder
+	admitted          bool  // by a replica whose clock is right
+	beatenBy          []int // greater writes that took its place somewhere
+	excuse            int8  // memo of excused: 0 unknown, 1 yes, -1 no
+}
+
+// holding is what one replica has of one key: write numbers, -1 for none.
+type holding [3]int
+
+const (
+	inState = iota
+	inAccepted
+	inUnderway
+)
+
+var nothing = holding{-1, -1, -1}
+
+func newOracle(w *world) *oracle {
+	return &oracle{w: w, byStamp: map[crdt.Stamp]int{}, digests: map[uint64]uint64{}, healthy: true}
+}
+
+// record makes a write known; data is its message.
+func (o *oracle) record(e crdt.Entry, data []byte) int {
+	i := len(o.writes)
+	o.writes = append(o.writes, write{
+		entry: e, key: slices.Index(keys, e.Key),
+		message: outgoing{Outgoing: events.Outgoing{Subject: names.Event(e.Key), Data: data}, writes: []int{i}},
+	})
+	if _, twice := o.byStamp[e.Stamp]; !twice {
+		o.byStamp[e.Stamp] = i
+	}
+	return i
+}
+
+// find is the number of the write that made e.
+func (o *oracle) find(e crdt.Entry) (int, bool) {
+	same := func(w *write) bool { return w.entry.Key == e.Key && w.entry.Compare(e) == 0 }
+	if i, ok := o.byStamp[e.Stamp]; ok && same(&o.writes[i]) {
+		return i, true
+	}
+	for i := range o.writes {
+		if same(&o.writes[i]) {
+			return i, true
+		}
+	}
+	return -1, false
+}
+
+// describe is for traces and violations.
+func (o *oracle) describe(i int) fmt.Stringer { return described{o, i} }
+
+// described costs nothing unless it is printed.
+type described struct {
+	o *oracle
+	i int
+}
+
+func (d described) String() string {
+	o, i := d.o, d.i
+	if i < 0 {
+		return "nothing"
+	}
+	e := o.writes[i].entry
+	what := string(e.Value)
+	if e.Deleted {
+		what = "removal"
+	}
+	return fmt.Sprintf("#%d %s=%s of %.3f+%d by %x", i, e.Key, what, float64(int64(e.Stamp.Millis())-begin)/1000, e.Stamp.HLC&0xffff, e.Stamp.Node)
+}
+
+func (o *oracle) report(list []events.Report) {
+	for _, r := range list {
+		i, ok := o.find(r.Entry)
+		if !ok {
+			o.w.fail("%v is reported, which nobody wrote", r.Entry)
+		}
+		if !o.writes[i].reported && r.Entry.Live() && r.Reason == events.ReasonExpired {
+			o.dropped++
+		}
+		o.writes[i].reported = true
+		o.writes[i].future = o.writes[i].future || r.Reason == events.ReasonFuture
+		o.w.trace("reported as %s: %s", r.Reason, o.describe(i))
+	}
+}
+
+// folded looks at what a fold made of messages, and learns the stamps of raw writes; m is
+// the newest of the messages.
+func (o *oracle) folded(n *node, p events.Progress, m *stored) {
+	for _, e := range p.Effects {
+		if e.Result == events.ResultGenesis {
+			n.log.messages[e.Seq-1].writes = n.log.messages[e.Seq-1].begins
+		}
+		if e.Entry.Key == "" {
+			continue
+		}
+		i, known := o.find(e.Entry)
+		switch {
+		case e.Event.Raw() && (e.Result != events.ResultApplied || e.Prior.Key != "" && e.Entry.Compare(e.Prior) <= 0):
+			o.w.fail("I5: raw write at %d is %s, stamp %v after %v", e.Seq, e.Result, e.Entry.Stamp, e.Prior.Stamp)
+		case e.Event.Raw() && !known:
+			i = o.record(e.Entry, o.w.codec.encode(e.Entry))
+			o.writes[i].accepted = true
+			o.w.trace("the raw write at %d is %s", e.Seq, o.describe(i))
+			n.log.messages[e.Seq-1].writes = o.writes[i].message.writes
+		case !known:
+			o.w.fail("%v is folded, which nobody wrote", e.Entry)
+		case e.Result == events.ResultFuture && o.writes[i].admitted && o.healthy:
+			o.w.fail("I6: %s was admitted by a replica with a good clock and is rejected as future", o.describe(i))
+		}
+		o.writes[i].applied = o.writes[i].applied || e.Result == events.ResultApplied
+		o.w.trace("n%d folds %d: %s %s", n.index, e.Seq, e.Result, o.describe(i))
+	}
+	if m != nil && len(p.Effects) == 0 {
+		o.w.trace("n%d reads %d", n.index, m.Seq)
+	}
+}
+
+// copies tells of which writes there is an exact copy in a replica, on its disk or in a log.
+func (o *oracle) copies() []bool {
+	have := make([]bool, len(o.writes))
+	add := func(e crdt.Entry) {
+		if i, ok := o.find(e); ok {
+			have[i] = true
+		}
+	}
+	for _, n := range o.w.nodes {
+		if n.up() {
+			for _, key := range keys[:o.w.keys] {
+				for _, i := range o.holding(n, key) {
+					if i >= 0 {
+						have[i] = true
+					}
+				}
+			}
+		}
+		if n.saved != nil {
+			for e := range n.saved.state.Map.All() {
+				add(e)
+			}
+		}
+		for _, e := range n.savedP {
+			add(e)
+		}
+	}
+	for i, l := range o.w.sides {
+		if i == 1 && l == o.w.sides[0] {
+			break
+		}
+		for _, m := range l.messages[l.first-1:] {
+			for _, i := range m.writes {
+				have[i] = true
+			}
+		}
+	}
+	return have
+}
+
+// died marks the writes whose last copy is gone since before.
+func (o *oracle) died(before []bool) {
+	after := o.copies()
+	for i, had := range before {
+		if had && !after[i] && !o.writes[i].collected {
+			o.writes[i].dead = true
+			o.w.trace("the last copy died: %s", o.describe(i))
+		}
+	}
+}

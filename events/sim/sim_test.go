@@ -1,0 +1,103 @@
+package sim_test
+
+import (
+	"flag"
+	"fmt"
+	"os"
+	"runtime/debug"
+	"strings"
+	"testing"
+	"time"
+)
+
+var (
+	seedFlag  = flag.Uint64("sim.seed", 0, "run this seed only")
+	seedsFlag = flag.Int("sim.seeds", unlessSlow(2000, 500), "number of seeds over all scenarios")
+	depthFlag = flag.Int("sim.depth", unlessSlow(5, 4), "depth of the exhaustive search")
+	traceFlag = flag.Bool("sim.trace", false, "print what happens")
+)
+
+func unlessSlow(usual, reduced int) int {
+	if slow {
+		return reduced
+	}
+	return usual
+}
+
+// realEvery seed uses the real form of events, the others number them.
+const realEvery = 25
+
+func TestMain(m *testing.M) {
+	debug.SetGCPercent(800) // worlds are small and short-lived
+	os.Exit(m.Run())
+}
+
+func settingsOf(seed uint64) settings { return settings{real: seed%realEvery == 0} }
+
+func TestScenario(t *testing.T) {
+	all := scenarios()
+	seeds := max(*seedsFlag/len(all), 1)
+	for _, s := range all {
+		t.Run(s.name, func(t *testing.T) {
+			if *seedFlag != 0 {
+				s.replay(t, *seedFlag)
+				return
+			}
+			s.runMany(t, seeds)
+		})
+	}
+}
+
+// replay runs one seed, with a trace if asked for.
+func (s scenario) replay(t *testing.T, seed uint64) {
+	with := settingsOf(seed)
+	if *traceFlag {
+		with.out = os.Stdout
+	}
+	if _, err := s.run(seed, with); err != nil {
+		t.Errorf("seed %d: %v", seed, err)
+	}
+}
+
+func (s scenario) runMany(t *testing.T, seeds int) {
+	began := time.Now()
+	var sum tally
+	for seed := uint64(1); seed <= uint64(seeds); seed++ {
+		w, err := s.run(seed, settingsOf(seed))
+		if err != nil {
+			sum.failed++
+			if sum.failed > s.fails*seeds/8000 {
+				t.Errorf("seed %d: %v\n%s", seed, err, s.command(seed))
+			}
+			if sum.failed > 5 {
+				break
+			}
+			continue
+		}
+		sum.add(w)
+	}
+	share := 100 * float64(sum.excused) / float64(max(sum.cells, 1))
+	t.Logf("%d runs, %.0f/s, %d failed, %.1f %% of %d cells excused, %d live entries dropped as too old (%d out of states), operator %d",
+		sum.runs, float64(sum.runs)/time.Since(began).Seconds(), sum.failed, share, sum.cells, sum.dropped, sum.outOfState, sum.operator)
+	if seeds >= 50 && share > float64(s.excused) {
+		t.Errorf("%.1f %% of the final cells needed an excuse, at most %d are usual", share, s.excused)
+	}
+}
+
+// command replays a seed.
+func (s scenario) command(seed uint64) string {
+	name := strings.NewReplacer(" ", "_", "+", `\+`).Replace(s.name)
+	return fmt.Sprintf("go test ./events/sim -run 'TestScenario/^%s$' -sim.seed=%d -sim.trace", name, seed)
+}
+
+// tally adds up runs.
+type tally struct{ runs, failed, cells, excused, dropped, outOfState, operator int }
+
+func (t *tally) add(w *world) {
+	t.runs++
+	t.cells += w.oracle.cells
+	t.excused += w.oracle.excused
+	t.dropped += w.oracle.dropped
+	t.outOfState += w.oracle.outOfState
+	t.operator += w.operator
+}
