@@ -24,7 +24,10 @@ func (r *Replica) accept(c Change) (Receipt, error) {
 // acceptEntry makes a stamped change a promise: first on disk, then to readers, the other
 // replicas and the caller. ErrUnavailable: it could not be kept, nothing remains of it.
 func (r *Replica) acceptEntry(e crdt.Entry) (Receipt, error) {
-	if err := r.cfg.Journal.Append([]crdt.Entry{e}); err != nil {
+	r.mu.Lock()
+	event := []Event{r.eventOf(e)}
+	r.mu.Unlock()
+	if err := r.cfg.Journal.Append(event); err != nil {
 		r.drop(e)
 		return Receipt{}, fmt.Errorf("%w, and the change cannot be kept without it: %w", ErrUnavailable, err)
 	}
@@ -37,7 +40,7 @@ func (r *Replica) acceptEntry(e crdt.Entry) (Receipt, error) {
 	r.changed.raise()
 	poke(r.offers)
 	if accepted {
-		r.cfg.Broadcast([]crdt.Entry{e})
+		r.cfg.Broadcast(event)
 		r.cfg.Logger.Info().Str("key", e.Key).Stringer("stamp", e.Stamp).Msg("change accepted without the log, to be offered to it later")
 	}
 	return Receipt{StreamID: streamID, Stamp: e.Stamp, EventID: e.Stamp.String()}, nil
@@ -54,7 +57,10 @@ func (r *Replica) restorePending() error {
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.core.Restore(list)
+	for _, e := range list {
+		r.core.Restore([]crdt.Entry{e.Entry()})
+		r.told.add(e, r.core.Pending())
+	}
 	r.kept = true
 	r.touched.addAll()
 	r.cfg.Logger.Info().Int("changes", len(list)).Msg("changes of before the restart are pending still")

@@ -13,13 +13,13 @@ import (
 // pad is a journal in memory that can fail.
 type pad struct {
 	mu   sync.Mutex
-	list []crdt.Entry
+	list []events.Event
 	full bool
 }
 
 var _ events.Journal = (*pad)(nil)
 
-func (p *pad) Append(list []crdt.Entry) error {
+func (p *pad) Append(list []events.Event) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.full {
@@ -29,7 +29,7 @@ func (p *pad) Append(list []crdt.Entry) error {
 	return nil
 }
 
-func (p *pad) Load() ([]crdt.Entry, error) {
+func (p *pad) Load() ([]events.Event, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	return slices.Clone(p.list), nil
@@ -51,10 +51,10 @@ func (p *pad) len() int {
 
 func TestChangesWithoutTheLog(t *testing.T) {
 	s, kept, journal := startServer(t), &shelf{}, &pad{}
-	told := make(chan crdt.Entry, 100)
+	told := make(chan events.Event, 100)
 	with := func(c *events.ReplicaConfig) {
 		c.Snapshots, c.Journal = []events.Snapshots{kept}, journal
-		c.Broadcast = func(list []crdt.Entry) {
+		c.Broadcast = func(list []events.Event) {
 			for _, e := range list {
 				told <- e
 			}
@@ -136,7 +136,7 @@ func TestChangesOfOthersAreOffered(t *testing.T) {
 	e, _ := a.Entry("service/x")
 	heard := crdt.Entry{Key: "service/heard", Stamp: crdt.Stamp{HLC: e.Stamp.HLC + 1, Node: 1<<63 | 5}, Value: []byte(`{"v":1}`)}
 	future := crdt.Entry{Key: "service/future", Stamp: crdt.Stamp{HLC: e.Stamp.HLC + 60_000<<16, Node: 1<<63 | 5}, Value: []byte(`{"v":1}`)}
-	a.Admit([]crdt.Entry{heard, future})
+	a.Admit([]events.Event{events.EntryEvent("peer", heard), events.EntryEvent("peer", future)})
 	a.holds("heard", `{"v":1}`)
 	a.holds("future", "")
 	if journal.len() != 1 || len(a.Accepted()) != 1 {

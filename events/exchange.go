@@ -3,16 +3,19 @@ package events
 import (
 	"errors"
 	"fmt"
-
-	"sluice/crdt"
 )
 
 // Accepted lists the accepted pending changes in order of the keys, at most one a key: what
 // other replicas are told.
-func (r *Replica) Accepted() []crdt.Entry {
+func (r *Replica) Accepted() []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.core.Accepted()
+	list := r.core.Accepted()
+	out := make([]Event, len(list))
+	for i, e := range list {
+		out[i] = r.eventOf(e)
+	}
+	return out
 }
 
 // AcceptedDigest tells whether two replicas list the same as Accepted.
@@ -24,16 +27,17 @@ func (r *Replica) AcceptedDigest() uint64 {
 
 // Admit takes in pending changes of another replica, as far as they are news here. Those are
 // kept on disk like own ones; if that fails they are held in memory all the same.
-func (r *Replica) Admit(list []crdt.Entry) {
+func (r *Replica) Admit(list []Event) {
 	wall := r.cfg.Wall()
-	var news []crdt.Entry
+	var news []Event
 	r.mu.Lock()
 	for _, e := range list {
-		admission := r.core.Admit(e, wall)
+		admission := r.core.Admit(e.Entry(), wall)
 		r.metrics.admitted.WithLabelValues(string(admission)).Inc()
 		if admission == Admitted {
 			news, r.kept = append(news, e), true
-			r.touched.add(e.Key)
+			r.told.add(e, r.core.Pending())
+			r.touched.add(e.Subject)
 		}
 	}
 	r.mu.Unlock()
@@ -112,10 +116,10 @@ func (r *Replica) Compare(name string, p Position) {
 
 // Journal keeps accepted pending changes over a restart. Safe for concurrent use.
 type Journal interface {
-	// Append returns once the entries are durable.
-	Append([]crdt.Entry) error
+	// Append returns once the events are durable.
+	Append([]Event) error
 	// Load returns what was appended and not forgotten, oldest first.
-	Load() ([]crdt.Entry, error)
+	Load() ([]Event, error)
 	// Mark counts what was appended so far; it does not wait for the disk.
 	Mark() uint64
 	// Forget removes what had been appended up to a mark.
@@ -128,7 +132,7 @@ var errNoJournal = errors.New("there is no place to keep pending changes")
 // noJournal is that of a replica without a data directory.
 type noJournal struct{}
 
-func (noJournal) Append([]crdt.Entry) error   { return errNoJournal }
-func (noJournal) Load() ([]crdt.Entry, error) { return nil, nil }
-func (noJournal) Mark() uint64                { return 0 }
-func (noJournal) Forget(uint64) error         { return nil }
+func (noJournal) Append([]Event) error   { return errNoJournal }
+func (noJournal) Load() ([]Event, error) { return nil, nil }
+func (noJournal) Mark() uint64           { return 0 }
+func (noJournal) Forget(uint64) error    { return nil }

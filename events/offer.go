@@ -61,7 +61,7 @@ func (r *Replica) offerable() []PendingEntry {
 }
 
 func (r *Replica) offerOne(ctx context.Context, p PendingEntry) error {
-	m, err := r.message(Change{Origin: "offer"}, p.Entry)
+	m, err := r.message(p.Entry)
 	if err != nil {
 		return err
 	}

@@ -29,7 +29,7 @@ type ReplicaConfig struct {
 	// accepted without the log.
 	Journal Journal
 	// Broadcast tells the other replicas of accepted pending changes, without waiting; nil: nobody.
-	Broadcast func([]crdt.Entry)
+	Broadcast func([]Event)
 	// PeerHasState reports whether another replica that has a state was heard of; nil: never.
 	PeerHasState func() bool
 
@@ -83,6 +83,7 @@ type Replica struct {
 	skew         time.Duration // stream time of the newest live message - wall
 	wantCopy     bool
 	kept         bool // the journal holds changes
+	told         told
 }
 
 // NewReplica returns a replica that has no state until Run.
@@ -94,7 +95,7 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		cfg.Journal = noJournal{}
 	}
 	if cfg.Broadcast == nil {
-		cfg.Broadcast = func([]crdt.Entry) {}
+		cfg.Broadcast = func([]Event) {}
 	}
 	if cfg.PeerHasState == nil {
 		cfg.PeerHasState = func() bool { return false }
@@ -115,6 +116,7 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		offers:  make(chan struct{}, 1),
 		saves:   make(chan *State, 1),
 		stale:   "the state is not restored yet",
+		told:    told{},
 		failing: map[string]string{},
 	}, nil
 }

@@ -46,7 +46,7 @@ func (r *Replica) write(ctx context.Context, c Change) (Receipt, error) {
 	if err != nil {
 		return Receipt{}, err
 	}
-	return r.publish(context.WithoutCancel(ctx), c, e, expect)
+	return r.publish(context.WithoutCancel(ctx), e, expect)
 }
 
 // writable refuses while there is no state, no log or no trustworthy clock.
@@ -156,13 +156,17 @@ func describe(e crdt.Entry) string {
 func (r *Replica) stamp(c Change) (crdt.Entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	return r.core.Write(c, r.cfg.Wall())
+	e, err := r.core.Write(c, r.cfg.Wall())
+	if err == nil {
+		r.told.add(r.event(c, e), r.core.Pending())
+	}
+	return e, err
 }
 
 // publish appends the entry and waits until it is folded here.
-func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *uint64) (Receipt, error) {
+func (r *Replica) publish(ctx context.Context, e crdt.Entry, expect *uint64) (Receipt, error) {
 	receipt := Receipt{StreamID: r.View().StreamID, Stamp: e.Stamp, EventID: e.Stamp.String()}
-	m, err := r.message(c, e)
+	m, err := r.message(e)
 	if err == nil {
 		m.ExpectLast = expect
 		receipt.Seq, err = r.append(ctx, m)
@@ -177,7 +181,7 @@ func (r *Replica) publish(ctx context.Context, c Change, e crdt.Entry, expect *u
 	case errors.Is(err, ErrUnknownOutcome):
 		return receipt, err
 	case errors.Is(err, ErrConflict):
-		return Receipt{}, fmt.Errorf("%w: %s was changed meanwhile", ErrPrecondition, c.Key)
+		return Receipt{}, fmt.Errorf("%w: %s was changed meanwhile", ErrPrecondition, e.Key)
 	case err != nil:
 		return Receipt{}, err
 	}
@@ -211,6 +215,9 @@ func (r *Replica) unstored(e crdt.Entry, offered bool) {
 func (r *Replica) settled(e crdt.Entry, folded bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	if folded {
+		delete(r.told, e.Stamp)
+	}
 	if r.core.Settle(e, folded) {
 		r.touched.add(e.Key)
 		r.changed.raise()
@@ -232,9 +239,11 @@ func (r *Replica) append(ctx context.Context, m Outgoing) (uint64, error) {
 	}
 }
 
-func (r *Replica) message(c Change, e crdt.Entry) (Outgoing, error) {
-	event := EntryEvent("/sluice/"+r.cfg.Subjects.Namespace+"/"+r.cfg.Name, e)
-	event.Time, event.Actor, event.Origin, event.TraceParent = r.cfg.Wall().UTC(), c.Actor, c.Origin, c.TraceParent
+// message is what the log is to hold of a pending entry.
+func (r *Replica) message(e crdt.Entry) (Outgoing, error) {
+	r.mu.Lock()
+	event := r.eventOf(e)
+	r.mu.Unlock()
 	data, err := event.Encode()
 	if err != nil {
 		return Outgoing{}, fmt.Errorf("encode the event of %s: %w", e.Key, err)
@@ -250,6 +259,7 @@ func (r *Replica) drop(e crdt.Entry) {
 
 // dropped takes e out of the pending layer. The caller holds mu.
 func (r *Replica) dropped(e crdt.Entry) {
+	delete(r.told, e.Stamp)
 	if r.core.Refuse(e) {
 		r.touched.add(e.Key)
 	}

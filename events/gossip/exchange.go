@@ -11,7 +11,6 @@ import (
 	"github.com/nats-io/nats.go/micro"
 	"github.com/rs/zerolog"
 
-	"sluice/crdt"
 	"sluice/events"
 )
 
@@ -27,9 +26,9 @@ const (
 
 // Pending is a replica's layer of pending changes, as others may see and change it.
 type Pending interface {
-	Accepted() []crdt.Entry
+	Accepted() []events.Event
 	AcceptedDigest() uint64
-	Admit([]crdt.Entry)
+	Admit([]events.Event)
 }
 
 // States is a replica's state, as a whole.
@@ -86,9 +85,13 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 
 // Broadcast tells all other replicas of accepted pending changes; who misses it learns of them
 // by comparing. It does not wait.
-func (x *Exchange) Broadcast(list []crdt.Entry) {
+func (x *Exchange) Broadcast(list []events.Event) {
 	for len(list) > 0 {
-		data, n := page(list)
+		data, n, err := page(list)
+		if err != nil {
+			x.cfg.Log.Error().Err(err).Msg("pending changes cannot be told")
+			return
+		}
 		if err := x.cfg.NATS.Publish(x.cfg.Subjects.Peer(kindDelta), data); err != nil {
 			x.cfg.Log.Debug().Err(err).Msg("pending changes not sent")
 			return
@@ -182,7 +185,7 @@ func (x *Exchange) pause() time.Duration {
 }
 
 func (x *Exchange) admit(data []byte) error {
-	list, err := events.DecodeEntries(data)
+	list, err := events.DecodeEvents(data)
 	if err == nil {
 		x.store.Admit(list)
 	}

@@ -1,6 +1,7 @@
 package gossip_test
 
 import (
+	"bytes"
 	"context"
 	"fmt"
 	"strings"
@@ -36,7 +37,6 @@ func locked[T any](s *store, f func() T) T {
 	return f()
 }
 
-func (s *store) Accepted() []crdt.Entry    { return locked(s, s.core.Accepted) }
 func (s *store) AcceptedDigest() uint64    { return locked(s, s.core.AcceptedDigest) }
 func (s *store) Position() events.Position { return locked(s, s.core.Position) }
 func (s *store) Hurry() bool               { return true }
@@ -56,12 +56,23 @@ func (s *store) Export() (events.Transfer, bool) {
 	return s.core.Export()
 }
 
-func (s *store) Admit(list []crdt.Entry) {
+func (s *store) Accepted() []events.Event { return told(locked(s, s.core.Accepted)) }
+
+func (s *store) Admit(list []events.Event) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	for _, e := range list {
-		s.core.Admit(e, time.Now())
+		s.core.Admit(e.Entry(), time.Now())
 	}
+}
+
+// told are the events of entries.
+func told(list []crdt.Entry) []events.Event {
+	out := make([]events.Event, len(list))
+	for i, e := range list {
+		out[i] = events.EntryEvent("test", e)
+	}
+	return out
 }
 
 // entries are n of them with values of about size bytes, stamped about now.
@@ -130,7 +141,7 @@ func TestBroadcast(t *testing.T) {
 	a, b := newStore(1), newStore(2)
 	x := join(t, connect(t, s.ClientURL()), "a", a)
 	join(t, connect(t, s.ClientURL()), "b", b)
-	list := entries("one", 2000, 500) // more than a message takes
+	list := told(entries("one", 2000, 500)) // more than a message takes
 	a.Admit(list)
 	until(t, "everybody holds them", nil, func() bool {
 		x.Broadcast(list)
@@ -143,15 +154,15 @@ func TestCompare(t *testing.T) {
 	a, b := newStore(1), newStore(2)
 	common := entries("common", 2500, 300)
 	newer := entries("common", 5, 300)
-	a.Admit(common)
-	b.Admit(common)
-	a.Admit(entries("a", 3000, 300))
-	b.Admit(entries("b", 3000, 300))
+	a.Admit(told(common))
+	b.Admit(told(common))
+	a.Admit(told(entries("a", 3000, 300)))
+	b.Admit(told(entries("b", 3000, 300)))
 	for i := range newer {
 		newer[i].Stamp.HLC += 1 << 20
 	}
-	a.Admit(newer[:2])
-	b.Admit(newer[2:])
+	a.Admit(told(newer[:2]))
+	b.Admit(told(newer[2:]))
 	x := join(t, connect(t, s.ClientURL()), "a", a, "b")
 	join(t, connect(t, s.ClientURL()), "b", b) // is never asked to ask
 	until(t, "both hold the same", x, func() bool { return a.AcceptedDigest() == b.AcceptedDigest() })
@@ -209,14 +220,20 @@ func TestForeignMessages(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	bad := entries("bad", 1, 10)
-	bad[0].Value = []byte(`{"x": 1}`) // not compact: no log would take it
-	if err := nc.Publish(subjects.Peer("delta"), events.EncodeEntries(bad)); err != nil {
+	encode := func(list []crdt.Entry) []byte {
+		data, err := events.EncodeEvents(told(list))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return data
+	}
+	raw := bytes.Replace(encode(entries("raw", 1, 10)), []byte(`"hlc"`), []byte(`"hlx"`), 1) // no stamp
+	if err := nc.Publish(subjects.Peer("delta"), raw); err != nil {
 		t.Fatal(err)
 	}
-	good := entries("good", 1, 10)
+	good := encode(entries("good", 1, 10))
 	until(t, "a good one is taken", nil, func() bool {
-		if err := nc.Publish(subjects.Peer("delta"), events.EncodeEntries(good)); err != nil {
+		if err := nc.Publish(subjects.Peer("delta"), good); err != nil {
 			t.Fatal(err)
 		}
 		return len(a.Accepted()) == 1

@@ -11,7 +11,7 @@ import (
 )
 
 const (
-	// maxPage bounds what one message carries of entries, keys or a state: 384 KiB, so that no
+	// maxPage bounds what one message carries of events, keys or a state: 384 KiB, so that no
 	// message reaches 512 KiB.
 	maxPage = 384 << 10
 	// maxMessage is what is read.
@@ -21,8 +21,8 @@ const (
 // What one replica asks of another, and the answer's fields that belong to it.
 const (
 	opCompare = "compare" // Position, Digest; unless the digests are equal, Marks after After and More
-	opFetch   = "fetch"   // Keys: Entries of them, of the first ones if it would be too much
-	opPush    = "push"    // Entries: nothing
+	opFetch   = "fetch"   // Keys: Events of them, of the first ones if it would be too much
+	opPush    = "push"    // Events: nothing
 	opState   = "state"   // nothing: ID and Size of the whole state, or Busy, or Size 0
 	opRead    = "read"    // ID, Offset: Data
 	opDone    = "done"    // ID: nothing
@@ -36,7 +36,7 @@ type request struct {
 	Digest   uint64   `cbor:"4,keyasint,omitempty"`
 	After    string   `cbor:"5,keyasint,omitempty"`
 	Keys     []string `cbor:"6,keyasint,omitempty"`
-	Entries  []byte   `cbor:"7,keyasint,omitempty"`
+	Events   []byte   `cbor:"7,keyasint,omitempty"`
 	ID       uint64   `cbor:"8,keyasint,omitempty"`
 	Offset   int      `cbor:"9,keyasint,omitempty"`
 }
@@ -46,7 +46,7 @@ type response struct {
 	Digest   uint64   `cbor:"2,keyasint,omitempty"`
 	Marks    []mark   `cbor:"3,keyasint,omitempty"`
 	More     bool     `cbor:"4,keyasint,omitempty"`
-	Entries  []byte   `cbor:"5,keyasint,omitempty"`
+	Events   []byte   `cbor:"5,keyasint,omitempty"`
 	ID       uint64   `cbor:"6,keyasint,omitempty"`
 	Size     int      `cbor:"7,keyasint,omitempty"`
 	Busy     bool     `cbor:"8,keyasint,omitempty"`
@@ -81,18 +81,20 @@ type mark struct {
 	Print uint64 `cbor:"4,keyasint"`
 }
 
-func newMark(e crdt.Entry) mark { return mark{e.Key, e.Stamp.HLC, e.Stamp.Node, e.Fingerprint()} }
-
-// older reports whether the mark is of an older or another entry than e. Two entries with one
-// stamp are not made by anybody whose node is random; then both are exchanged and the map decides.
-func (m mark) older(e crdt.Entry) bool {
-	c := m.stamp().Compare(e.Stamp)
-	return c < 0 || c == 0 && m.Print != e.Fingerprint()
+func newMark(e events.Event) mark {
+	return mark{e.Subject, e.Stamp.HLC, e.Stamp.Node, e.Entry().Fingerprint()}
 }
 
-func (m mark) newer(e crdt.Entry) bool {
+// older reports whether the mark is of an older or another write than e. Two writes with one
+// stamp are not made by anybody whose node is random; then both are exchanged and the map decides.
+func (m mark) older(e events.Event) bool {
 	c := m.stamp().Compare(e.Stamp)
-	return c > 0 || c == 0 && m.Print != e.Fingerprint()
+	return c < 0 || c == 0 && m.Print != e.Entry().Fingerprint()
+}
+
+func (m mark) newer(e events.Event) bool {
+	c := m.stamp().Compare(e.Stamp)
+	return c > 0 || c == 0 && m.Print != e.Entry().Fingerprint()
 }
 
 func (m mark) stamp() crdt.Stamp { return crdt.Stamp{HLC: m.HLC, Node: m.Node} }
@@ -118,14 +120,18 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// page encodes entries of list until the page is full, and returns how many those are; one
-// that is larger than a page by itself goes alone.
-func page(list []crdt.Entry) ([]byte, int) {
+// page encodes events of list until the page is full, and returns how many those are; one that
+// is larger than a page by itself goes alone.
+func page(list []events.Event) ([]byte, int, error) {
 	n, size := 0, 0
 	for ; n < len(list); n++ {
-		if size += len(list[n].Key) + len(list[n].Value) + 64; size > maxPage && n > 0 {
+		if size += len(list[n].Subject) + len(list[n].Data) + overhead; size > maxPage && n > 0 {
 			break
 		}
 	}
-	return events.EncodeEntries(list[:n]), n
+	data, err := events.EncodeEvents(list[:n])
+	return data, n, err
 }
+
+// overhead is what an event takes in bytes beside its key and data, at most usually.
+const overhead = 700

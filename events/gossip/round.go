@@ -11,7 +11,6 @@ import (
 	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/sync/errgroup"
 
-	"sluice/crdt"
 	"sluice/events"
 )
 
@@ -90,11 +89,11 @@ func (x *Exchange) marks(ctx context.Context, node string) (map[string]mark, eve
 // even fetches what the other has newer, and gives it what is newer here.
 func (x *Exchange) even(ctx context.Context, node string, theirs map[string]mark) error {
 	mine := x.store.Accepted()
-	var push []crdt.Entry
-	here := make(map[string]crdt.Entry, len(mine))
+	var push []events.Event
+	here := make(map[string]events.Event, len(mine))
 	for _, e := range mine {
-		here[e.Key] = e
-		if m, ok := theirs[e.Key]; !ok || m.older(e) {
+		here[e.Subject] = e
+		if m, ok := theirs[e.Subject]; !ok || m.older(e) {
 			push = append(push, e)
 		}
 	}
@@ -115,7 +114,7 @@ func (x *Exchange) fetch(ctx context.Context, node string, keys []string) error 
 		if err != nil {
 			return err
 		}
-		list, err := events.DecodeEntries(a.Entries)
+		list, err := events.DecodeEvents(a.Events)
 		if err != nil {
 			return err
 		}
@@ -124,16 +123,19 @@ func (x *Exchange) fetch(ctx context.Context, node string, keys []string) error 
 			keys = keys[n:]
 			continue
 		}
-		last := list[len(list)-1].Key // a page was not enough; keys and entries are in order
+		last := list[len(list)-1].Subject // a page was not enough; keys and events are in order
 		keys = slices.DeleteFunc(keys, func(k string) bool { return k <= last })
 	}
 	return nil
 }
 
-func (x *Exchange) push(ctx context.Context, node string, list []crdt.Entry) error {
+func (x *Exchange) push(ctx context.Context, node string, list []events.Event) error {
 	for len(list) > 0 {
-		data, n := page(list)
-		if _, err := x.ask(ctx, node, request{Op: opPush, Entries: data}); err != nil {
+		data, n, err := page(list)
+		if err != nil {
+			return err
+		}
+		if _, err := x.ask(ctx, node, request{Op: opPush, Events: data}); err != nil {
 			return err
 		}
 		list = list[n:]

@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"sluice/crdt"
+	"sluice/events"
 )
 
 // maxMarks bounds the marks of one answer.
@@ -18,7 +18,7 @@ func (x *Exchange) serve(q request) response {
 	case opFetch:
 		return x.handOut(q.Keys)
 	case opPush:
-		return x.take(q.Entries)
+		return x.take(q.Events)
 	case opState:
 		return x.states.open(x.store)
 	case opRead:
@@ -38,7 +38,7 @@ func (x *Exchange) compare(q request) response {
 		return out
 	}
 	list := x.store.Accepted()
-	from, found := slices.BinarySearchFunc(list, q.After, func(e crdt.Entry, key string) int { return strings.Compare(e.Key, key) })
+	from, found := slices.BinarySearchFunc(list, q.After, func(e events.Event, key string) int { return strings.Compare(e.Subject, key) })
 	if found {
 		from++
 	}
@@ -50,15 +50,18 @@ func (x *Exchange) compare(q request) response {
 	return out
 }
 
-// handOut gives the entries of the keys, as many as a page takes.
+// handOut gives the events of the keys, as many as a page takes.
 func (x *Exchange) handOut(keys []string) response {
 	wanted := make(map[string]bool, len(keys))
 	for _, k := range keys {
 		wanted[k] = true
 	}
-	list := slices.DeleteFunc(x.store.Accepted(), func(e crdt.Entry) bool { return !wanted[e.Key] })
-	data, n := page(list)
-	return response{Entries: data, More: n < len(list)}
+	list := slices.DeleteFunc(x.store.Accepted(), func(e events.Event) bool { return !wanted[e.Subject] })
+	data, n, err := page(list)
+	if err != nil {
+		return response{Error: err.Error()}
+	}
+	return response{Events: data, More: n < len(list)}
 }
 
 func (x *Exchange) take(data []byte) response {

@@ -11,12 +11,11 @@ import (
 	"sync"
 	"sync/atomic"
 
-	"sluice/crdt"
 	"sluice/events"
 )
 
 // journal keeps pending changes in one file of records: length and CRC-32C (32 bits each,
-// big endian), then the encoded entries. A record that a crash tore off was never promised.
+// big endian), then the encoded events. A record that a crash tore off was never promised.
 type journal struct {
 	path string
 
@@ -37,23 +36,29 @@ const recordHead = 8
 
 func newJournal(path string) *journal { return &journal{path: path} }
 
-func record(list []crdt.Entry) []byte {
-	body := events.EncodeEntries(list)
+func record(list []events.Event) ([]byte, error) {
+	body, err := events.EncodeEvents(list)
+	if err != nil {
+		return nil, err
+	}
 	out := make([]byte, 0, recordHead+len(body))
 	out = binary.BigEndian.AppendUint32(out, uint32(len(body)))
 	out = binary.BigEndian.AppendUint32(out, crc32.Checksum(body, castagnoli))
-	return append(out, body...)
+	return append(out, body...), nil
 }
 
-// Append returns once the entries are on disk.
-func (j *journal) Append(list []crdt.Entry) error {
+// Append returns once the events are on disk.
+func (j *journal) Append(list []events.Event) error {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.open(); err != nil {
 		return fmt.Errorf("open %s: %w", j.path, err)
 	}
-	data := record(list)
-	_, err := j.file.Write(data)
+	data, err := record(list)
+	if err != nil {
+		return err
+	}
+	_, err = j.file.Write(data)
 	if err == nil {
 		err = j.file.Sync()
 	}
@@ -95,11 +100,15 @@ func (j *journal) mend() error {
 	if readErr != nil {
 		return errors.Join(err, readErr)
 	}
-	return errors.Join(err, WriteFile(j.path, record(list), 0o600))
+	data, encodeErr := record(list)
+	if encodeErr != nil {
+		return errors.Join(err, encodeErr)
+	}
+	return errors.Join(err, WriteFile(j.path, data, 0o600))
 }
 
 // Load returns what was appended and not forgotten, oldest first.
-func (j *journal) Load() ([]crdt.Entry, error) {
+func (j *journal) Load() ([]events.Event, error) {
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	list, _, err := j.read()
@@ -107,7 +116,7 @@ func (j *journal) Load() ([]crdt.Entry, error) {
 }
 
 // read returns the entries of all whole records, and how many bytes these take.
-func (j *journal) read() ([]crdt.Entry, int64, error) {
+func (j *journal) read() ([]events.Event, int64, error) {
 	data, err := os.ReadFile(j.path)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, 0, nil
@@ -115,7 +124,7 @@ func (j *journal) read() ([]crdt.Entry, int64, error) {
 	if err != nil {
 		return nil, 0, err
 	}
-	var list []crdt.Entry
+	var list []events.Event
 	size := int64(0)
 	for len(data) >= recordHead {
 		n := int(binary.BigEndian.Uint32(data))
@@ -126,11 +135,11 @@ func (j *journal) read() ([]crdt.Entry, int64, error) {
 		if crc32.Checksum(body, castagnoli) != binary.BigEndian.Uint32(data[4:]) {
 			break
 		}
-		entries, err := events.DecodeEntries(body)
+		some, err := events.DecodeEvents(body)
 		if err != nil {
 			return nil, 0, fmt.Errorf("read %s: %w", j.path, err)
 		}
-		list, data, size = append(list, entries...), data[recordHead+n:], size+int64(recordHead+n)
+		list, data, size = append(list, some...), data[recordHead+n:], size+int64(recordHead+n)
 	}
 	return list, size, nil
 }

@@ -8,10 +8,13 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"sluice/crdt"
+	"sluice/events"
 )
 
-func kept(key string) crdt.Entry {
-	return crdt.Entry{Key: "service/" + key, Stamp: crdt.Stamp{HLC: 7, Node: 1<<63 | 1}, Value: []byte(`{"v":1}`)}
+func kept(key string) events.Event {
+	e := events.EntryEvent("test", crdt.Entry{Key: "service/" + key, Stamp: crdt.Stamp{HLC: 7, Node: 1<<63 | 1}, Value: []byte(`{"v":1}`)})
+	e.Actor = "ci"
+	return e
 }
 
 func keys(t *testing.T, j *journal) []string {
@@ -22,7 +25,7 @@ func keys(t *testing.T, j *journal) []string {
 	}
 	out := []string{}
 	for _, e := range list {
-		out = append(out, e.Key)
+		out = append(out, e.Subject)
 	}
 	return out
 }
@@ -30,7 +33,7 @@ func keys(t *testing.T, j *journal) []string {
 func write(t *testing.T, j *journal, names ...string) {
 	t.Helper()
 	for _, name := range names {
-		if err := j.Append([]crdt.Entry{kept(name)}); err != nil {
+		if err := j.Append([]events.Event{kept(name)}); err != nil {
 			t.Fatal(err)
 		}
 	}

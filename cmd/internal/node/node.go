@@ -15,7 +15,6 @@ import (
 	"github.com/rs/zerolog"
 	"golang.org/x/sync/errgroup"
 
-	"sluice/crdt"
 	"sluice/crdt/hlc"
 	"sluice/crdt/seal"
 	"sluice/crdt/service"
@@ -127,7 +126,7 @@ func (n *Node) openReplica(context.Context) error {
 		Subjects: n.subjects, Name: n.cfg.Name, Node: node, Log: n.log, Snapshots: snapshots,
 		PeerHasState: roster.HasState, Bootstrap: n.bootstrap(),
 		Journal:   newJournal(filepath.Join(n.cfg.DataDir, "pending.journal")),
-		Broadcast: func(list []crdt.Entry) { n.exchange.Broadcast(list) }, // it is there before Run
+		Broadcast: func(list []events.Event) { n.exchange.Broadcast(list) }, // it is there before Run
 		Logger:    n.component("replica"), Registerer: n.metrics,
 	})
 	if err != nil {
