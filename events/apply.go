@@ -11,6 +11,9 @@ func (s *session) observe(m Message, effects []Effect) {
 	r.info.Last = max(r.info.Last, m.Seq)
 	for _, e := range effects {
 		r.metrics.folded(e.Result)
+		if !e.rival().IsZero() {
+			r.metrics.conflicts.Inc()
+		}
 		if e.Result == ResultIgnored {
 			r.cfg.Logger.Warn().Uint64("seq", e.Seq).Str("reason", e.Reason).Msg("message has no effect")
 		}

@@ -86,11 +86,15 @@ func (c *Core) Visible(key string) (crdt.Entry, bool) { return Visible(c.State()
 // Verdict is what the fold of the serving state made of the event at seq, and why; empty if
 // that is not known.
 func (c *Core) Verdict(seq uint64) (Result, string) {
-	if c.line == nil {
-		return "", ""
-	}
-	v := c.line.results.of(seq, c.Seq())
+	v := c.verdict(seq)
 	return v.result, v.reason
+}
+
+func (c *Core) verdict(seq uint64) verdict {
+	if c.line == nil {
+		return verdict{}
+	}
+	return c.line.results.of(seq, c.Seq())
 }
 
 // Interrupt: the log cannot be followed now, or the state is being rebuilt. The state goes

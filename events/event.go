@@ -32,6 +32,9 @@ type Event struct {
 	// Actor is who asked for the write, Origin through what, TraceParent a W3C trace
 	// context; all may be empty.
 	Actor, Origin, TraceParent string
+	// Seen is what the writer knew of the key: the text of the stamp of its newest write, "none"
+	// for none, empty if that is not said. Anything else counts as not said.
+	Seen string
 	// Data is the value as compact JSON, an object; nil with Deleted.
 	Data []byte
 }

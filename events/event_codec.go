@@ -30,6 +30,7 @@ type envelope struct {
 	Actor           string          `json:"actor,omitempty"`
 	Origin          string          `json:"origin,omitempty"`
 	TraceParent     string          `json:"traceparent,omitempty"`
+	Seen            string          `json:"seen,omitempty"`
 	Data            json.RawMessage `json:"data,omitempty"`
 }
 
@@ -50,7 +51,7 @@ func marshal(v any) ([]byte, error) {
 func (e Event) Encode() ([]byte, error) {
 	env := envelope{
 		SpecVersion: specVersion, ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Subject,
-		Actor: e.Actor, Origin: e.Origin, TraceParent: e.TraceParent, Data: e.Data,
+		Actor: e.Actor, Origin: e.Origin, TraceParent: e.TraceParent, Seen: e.Seen, Data: e.Data,
 	}
 	if env.Type == "" {
 		env.Type = EventType(e.Subject, e.Deleted)
@@ -125,6 +126,12 @@ func (e *Event) readContext(o object) error {
 			return fmt.Errorf("%w: attribute %q: missing", ErrEvent, a.name)
 		}
 		*a.to = text
+	}
+	// A newer attribute than the fold: whatever it holds, the event stays what it is.
+	if e.Seen, _ = o.text("seen"); e.Seen != seenNothing {
+		if _, err := crdt.ParseStamp(e.Seen); err != nil {
+			e.Seen = ""
+		}
 	}
 	if spec != specVersion {
 		return fmt.Errorf("%w: attribute %q: %.20q, want %q", ErrEvent, "specversion", spec, specVersion)

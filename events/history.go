@@ -15,6 +15,8 @@ type Query struct {
 	Key string
 	// Kind, if not empty, selects one kind of key, e.g. "service".
 	Kind string
+	// Conflicts selects writes that competed with another one.
+	Conflicts bool
 	// Follow goes on with new events until the context ends.
 	Follow bool
 }
@@ -35,6 +37,8 @@ type Record struct {
 	// Result is what the fold made of it; empty where this replica did not fold it itself.
 	Result Result `json:"result,omitempty"`
 	Reason string `json:"reason,omitempty"`
+	// Conflict tells of another write that this one competed with; nil: none is known.
+	Conflict *Conflict `json:"conflict,omitempty"`
 	// Data is the definition, as JSON.
 	Data json.RawMessage `json:"data,omitempty"`
 }

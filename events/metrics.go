@@ -14,6 +14,7 @@ type metrics struct {
 	snapshotSeq *prometheus.GaugeVec
 	admitted    *prometheus.CounterVec
 	diverged    prometheus.Counter
+	conflicts   prometheus.Counter
 	stale       prometheus.Gauge
 }
 
@@ -33,6 +34,9 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		diverged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_divergence_total", Help: "Replicas found with another map at the same position of the same log; never, unless a machine or the program fails.",
 		}),
+		conflicts: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_conflicts_total", Help: "Writes in the log that competed with another write of their key, as folded by this process.",
+		}),
 		stale: prometheus.NewGauge(prometheus.GaugeOpts{
 			Name: "sluice_stale", Help: "1 while the state may be behind the log.",
 		}),
@@ -42,7 +46,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale, m.admitted, m.diverged} {
+	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale, m.admitted, m.diverged, m.conflicts} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

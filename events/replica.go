@@ -198,3 +198,12 @@ func (r *Replica) Verdict(seq uint64) (Result, string) {
 	defer r.mu.Unlock()
 	return r.core.Verdict(seq)
 }
+
+// Rival is the stamp of the write that the event at seq competed with, and whether that one
+// won; zero if none is known.
+func (r *Replica) Rival(seq uint64) (stamp crdt.Stamp, won bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	v := r.core.verdict(seq)
+	return v.rival, v.result == ResultBeaten
+}

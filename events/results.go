@@ -1,5 +1,7 @@
 package events
 
+import "sluice/crdt"
+
 // results remembers what the fold made of the events of one lineage, for the
 // log view. Only the exceptions are kept, the newest maxResults of them.
 type results struct {
@@ -11,6 +13,7 @@ type results struct {
 type verdict struct {
 	result Result
 	reason string
+	rival  crdt.Stamp // zero: none
 }
 
 const maxResults = 10_000
@@ -21,7 +24,8 @@ func (r *results) record(e Effect) {
 	if r.from == 0 || e.Seq < r.from {
 		r.from = e.Seq
 	}
-	if e.Result == ResultApplied {
+	rival := e.rival()
+	if e.Result == ResultApplied && rival.IsZero() {
 		return
 	}
 	if len(r.oldest) == maxResults {
@@ -29,7 +33,7 @@ func (r *results) record(e Effect) {
 		r.from = max(r.from, r.oldest[0]+1)
 		r.oldest = r.oldest[1:]
 	}
-	r.odd[e.Seq] = verdict{e.Result, e.Reason}
+	r.odd[e.Seq] = verdict{e.Result, e.Reason, rival}
 	r.oldest = append(r.oldest, e.Seq)
 }
 

@@ -156,9 +156,12 @@ func describe(e crdt.Entry) string {
 func (r *Replica) stamp(c Change) (crdt.Entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	seen := seenBy(Greatest(r.core.State(), r.core.Pending(), c.Key))
 	e, err := r.core.Write(c, r.cfg.Wall())
 	if err == nil {
-		r.told.add(r.event(c, e), r.core.Pending())
+		event := r.event(c, e)
+		event.Seen = seen
+		r.told.add(event, r.core.Pending())
 	}
 	return e, err
 }

@@ -24,6 +24,7 @@ func newLogCommand(p *program) *cobra.Command {
 		Example: `  sluice log
   sluice log go-demo --since 2h
   sluice log go-demo --kind overlay
+  sluice log --conflicts
   sluice log --follow --output json`,
 		Args:              cobra.MaximumNArgs(1),
 		ValidArgsFunction: p.completeNames,
@@ -46,6 +47,7 @@ func newLogCommand(p *program) *cobra.Command {
 	cmd.Flags().Uint64Var(&query.After, "after", 0, "begin after this sequence")
 	cmd.Flags().StringVar(&query.Kind, "kind", "service", "events of: service, overlay (drain, maintenance, weights)")
 	cmd.Flags().StringVar(&since, "since", "", "begin at this time (2026-01-31T12:00:00Z) or so long ago (90m)")
+	cmd.Flags().BoolVar(&query.Conflicts, "conflicts", false, "only writes that competed with another one, which their writer did not know")
 	cmd.Flags().BoolVar(&query.Follow, "follow", false, "go on with new events")
 	return cmd
 }
@@ -100,6 +102,9 @@ func logLine(w io.Writer, r events.Record) error {
 	if r.Reason != "" {
 		result += ": " + r.Reason
 	}
+	if r.Conflict != nil {
+		result += "; " + conflictText(*r.Conflict)
+	}
 	kind := r.Kind
 	if r.Action != "" {
 		kind += "." + r.Action
@@ -107,6 +112,18 @@ func logLine(w io.Writer, r events.Record) error {
 	_, err := fmt.Fprintf(w, logFormat, strconv.FormatUint(r.Seq, 10), r.Time.Local().Format(time.DateTime),
 		dash(r.Actor), dash(r.Origin), dash(kind), dash(r.Key), dash(result))
 	return err
+}
+
+// conflictText tells a writer what became of the write, and of whose.
+func conflictText(c events.Conflict) string {
+	who := c.Actor
+	if who == "" {
+		who = "somebody"
+	}
+	if c.Won {
+		return "conflict: that of " + who + " (" + c.Stamp + ") is in force"
+	}
+	return "conflict: overwrote that of " + who + " (" + c.Stamp + "), unseen"
 }
 
 // logJSON writes one line per event, as jq likes it.

@@ -183,6 +183,9 @@ func (c *Client) Events(ctx context.Context, q events.Query, handle func(events.
 	if q.Follow {
 		v.Set("follow", "true")
 	}
+	if q.Conflicts {
+		v.Set("conflicts", "true")
+	}
 	if q.Key != "" {
 		_, name, _ := strings.Cut(q.Key, "/")
 		v.Set("service", name)

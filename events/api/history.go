@@ -91,6 +91,11 @@ func parseQuery(r *http.Request) (events.Query, error) {
 		}
 		out.Key = key(name)
 	}
+	if text := q.Get("conflicts"); text != "" {
+		if out.Conflicts, err = strconv.ParseBool(text); err != nil {
+			return out, badParam("conflicts", "is neither true nor false", "use conflicts=true")
+		}
+	}
 	if text := q.Get("follow"); text != "" {
 		if out.Follow, err = strconv.ParseBool(text); err != nil {
 			return out, badParam("follow", "is neither true nor false", "use follow=true")

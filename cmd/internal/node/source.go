@@ -102,7 +102,7 @@ func (h history) Records(ctx context.Context, q events.Query, handle func(events
 		if end := h.replica.View().Seq; end > after {
 			err := h.read(ctx, after, subject, func(m events.Message) error {
 				after = m.Seq
-				return h.record(m, handle)
+				return h.record(ctx, q, m, handle)
 			})
 			if err != nil {
 				return err
@@ -120,8 +120,32 @@ func (h history) Records(ctx context.Context, q events.Query, handle func(events
 	}
 }
 
-func (h history) record(m events.Message, handle func(events.Record) error) error {
+func (h history) record(ctx context.Context, q events.Query, m events.Message, handle func(events.Record) error) error {
 	r := events.NewRecord(m)
 	r.Result, r.Reason = h.replica.Verdict(m.Seq)
+	rival, won := h.replica.Rival(m.Seq)
+	if rival.IsZero() {
+		if q.Conflicts {
+			return nil
+		}
+		return handle(r)
+	}
+	r.Conflict = &events.Conflict{Stamp: rival.String(), Won: won}
+	var err error
+	if r.Conflict.Actor, err = h.actor(ctx, r.Key, rival); err != nil {
+		return err
+	}
 	return handle(r)
+}
+
+// actor is who asked for a write of a key; empty if the log does not hold it any more.
+func (h history) actor(ctx context.Context, key string, stamp crdt.Stamp) (string, error) {
+	actor := ""
+	err := h.read(ctx, 0, h.subjects.Event(key), func(m events.Message) error {
+		if e, err := events.DecodeEvent(m.Data); err == nil && e.Stamp == stamp {
+			actor = e.Actor
+		}
+		return nil
+	})
+	return actor, err
 }
