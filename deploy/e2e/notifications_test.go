@@ -39,7 +39,7 @@ func TestListenerNotifications(t *testing.T) {
 	labels := map[string]string{
 		"servicePath.1": "/go-demo", "servicePath.2": "/api", "port.1": strconv.Itoa(port), "port": strconv.Itoa(port),
 		"outboundHostname": "127.0.0.1",
-		"scrapeNetwork": "proxy", "notifyService": "proxy", "usersTeam": "edge", // nothing to the proxy
+		"scrapeNetwork":    "proxy", "notifyService": "proxy", "usersTeam": "edge", // nothing to the proxy
 	}
 
 	created200 := func(t *testing.T) {
