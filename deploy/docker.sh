@@ -21,7 +21,7 @@ start_docker() {
 	build) daemon+=(--bridge none --iptables=false --ip-forward=false) ;;
 	swarm) daemon=(unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh "${daemon[@]}") ;;
 	esac
-	export DOCKER_HOST=unix://$docker_dir/docker.sock
+	export DOCKER_HOST=unix://$docker_dir/docker.sock DOCKER_BUILDKIT=0
 	# The files are opened here, so that they belong to whoever runs this.
 	as_root setsid "${daemon[@]}" >>"$docker_dir/dockerd.log" 2>&1 </dev/null &
 	for ((n = 0; n < 300; n++)); do
@@ -128,14 +128,15 @@ helper() {
 	}
 }
 
-# with_docker COMMAND… runs it with everything in place, and leaves nothing behind.
-with_docker() {
+# start_swarm makes the images and starts a Swarm of one node. It ends with the script.
+start_swarm() {
 	docker_dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-docker.XXXXXX")
 	trap remove_docker EXIT
+	trap 'exit 143' INT TERM HUP
 	start_docker build
 	build_images
 	stop_docker
 	start_docker swarm
 	docker swarm init --advertise-addr 127.0.0.1 >/dev/null
-	"$@"
+	export SLUICE_TEST_SWARM=1
 }

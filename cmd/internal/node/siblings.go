@@ -176,18 +176,19 @@ func (s *siblings) watch(ctx context.Context) error {
 // remedy prints what a stack needs for several replicas, as lines to copy.
 func (s *siblings) remedy() {
 	for _, line := range strings.Split(fmt.Sprintf(siblingsRemedy, s.service), "\n") {
-		s.log.Error().Str("line", line).Msg("add to the stack, or run one replica and update it with order: stop-first")
+		s.log.Error().Str("line", line).Msg("add to the stack")
 	}
 }
 
-const siblingsRemedy = `services:
+const siblingsRemedy = `# Several replicas need one log. One replica needs nothing, but update_config order: stop-first.
+services:
   %s:
-    environment: {SLUICE_NATS_URL: "nats://broker:4222"}
+    environment: {SLUICE_NATS_URL: nats://broker:4222}
     secrets: [sluice_nats_token, sluice_cluster_key]
   broker:
     image: sluice
-    command: ["broker"]
-    volumes: ["broker:/var/lib/sluice"]
+    command: [broker]
+    volumes: [broker:/var/lib/sluice]
     secrets: [sluice_nats_token]
     deploy: {endpoint_mode: dnsrr, update_config: {order: stop-first}}
 volumes: {broker: {}}
