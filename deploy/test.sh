@@ -81,28 +81,27 @@ prepare() {
 	build_consul
 }
 
-prepare_# swarm does not start the Swarm as a step: there, bash would go on after an error.
-swarm() {
-	local since=$SECONDS
-	say "" && say "=== images and a Swarm of our own"
-	start_swarm
-	say "=== images and a Swarm of our own: ready in $((SECONDS - since)) s"
-	step "tests in the Swarm" go test -count=1 -timeout 12m -v ./deploy/e2e/swarm
-	remove_docker
+prepare_swarm() {
+	need_go
+	need_packages dockerd=docker.io iptables=iptables debootstrap=debootstrap unshare=util-linux ip=iproute2
+	need_packages docker=docker-cli # part of docker.io on older systems
+	build_consul
 }
 
-bench() { need_go && need_packages haproxy=haproxy; }
+prepare_bench() { need_go && need_packages haproxy=haproxy; }
 
 target=${1:-all}
 since=$SECONDS
+# One after the other: && would let bash go on after an error within one of them.
 case $target in
-all) prepare && prepare_swarm && lint && unit && e2e && swarm ;;
-lint) need_go && lint ;;
-unit) prepare && unit ;;
-e2e) prepare && e2e ;;
-swarm) prepare_swarm && swarm ;;
-bench) prepare_bench && bench ;;
-vuln) need_go && step "govulncheck" tool govulncheck ./... ;;
+all) prepare; prepare_swarm; lint; unit; e2e; swarm ;;
+lint) need_go; lint ;;
+unit) prepare; unit ;;
+e2e) prepare; e2e ;;
+swarm) prepare_swarm; swarm ;;
+bench) prepare_bench; bench ;;
+vuln) need_go; step "govulncheck" tool govulncheck ./... ;;
 *) die "no target \"$target\"" "Give one of: all lint unit e2e swarm bench vuln" ;;
 esac
-say "" && say "deploy/test.sh $target: all passed in $((SECONDS - since)) s"
+say ""
+say "deploy/test.sh $target: all passed in $((SECONDS - since)) s"

@@ -123,7 +123,6 @@ func stream(t testing.TB) string {
 type load struct {
 	t         testing.TB
 	container string
-	stopped   bool
 }
 
 // result is what became of its requests.
