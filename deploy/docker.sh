@@ -101,31 +101,32 @@ build_images() {
 	docker import --change "ENV PATH=$path GOPATH=/go GOTOOLCHAIN=local" "$docker_dir/go.tar" "$go_image" >/dev/null
 	rm "$docker_dir/go.tar"
 	# host: a network of the build's own would need the firewall.
-	docker build --network host --build-arg VERSION=v0.0.0-test -t sluice:latest . >"$docker_dir/build.log" 2>&1 || {
-		tail -n 30 "$docker_dir/build.log"
-		die "the image cannot be built" "See above."
-	}
+	build sluice --network host --build-arg VERSION=v0.0.0-test .
+	build sluice-demo -f deploy/demo/Dockerfile .
 	build_helpers "$base"
 }
 
-# build_helpers makes the demo backend, the load client and Consul: one program on a base each.
+# build NAME ARGUMENT… builds an image and shows the end of the log if that does not work.
+build() {
+	local name=$1
+	shift
+	docker build -t "$name:latest" "$@" >"$docker_dir/build.log" 2>&1 || {
+		tail -n 30 "$docker_dir/build.log"
+		die "the image $name cannot be built" "See above."
+	}
+}
+
+# build_helpers makes the load client and Consul: one program each on the base.
 build_helpers() {
 	local base=$1 context=$docker_dir/context
 	mkdir -p "$context"
-	CGO_ENABLED=0 go build -o "$context/" ./deploy/demo ./deploy/e2e/swarm/load
+	CGO_ENABLED=0 go build -o "$context/" ./deploy/e2e/swarm/load
 	cp "$consul" "$context/consul"
-	printf 'FROM %s\nCOPY load /usr/local/bin/\nENTRYPOINT ["load"]\n' "$base" | helper sluice-load
-	printf 'FROM %s\nCOPY demo /\nENV DEMO_ADDR=:8080\nENTRYPOINT ["/demo"]\n' "$base" | helper sluice-demo
-	printf 'FROM %s\nCOPY consul /usr/local/bin/\nRUN mkdir -p /consul/data\nENTRYPOINT ["consul"]\n' "$base" | helper sluice-consul
+	printf 'FROM %s\nCOPY load /usr/local/bin/\nENTRYPOINT ["load"]\n' "$base" |
+		build sluice-load -f - "$context"
+	printf 'FROM %s\nCOPY consul /usr/local/bin/\nRUN mkdir -p /consul/data\nENTRYPOINT ["consul"]\n' "$base" |
+		build sluice-consul -f - "$context"
 	rm -rf "$context"
-}
-
-# helper NAME builds an image of the Dockerfile in its input.
-helper() {
-	docker build -q -t "$1:latest" -f - "$docker_dir/context" >"$docker_dir/build.log" 2>&1 || {
-		tail -n 30 "$docker_dir/build.log"
-		die "the image $1 cannot be built" "See above."
-	}
 }
 
 # start_swarm makes the images and starts a Swarm of one node. It ends with the script.
