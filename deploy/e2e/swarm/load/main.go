@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -58,7 +57,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func get(ctx context.Context, target string, out io.Writer) error {
-	a := ask(ctx, client(anyAddress), http.MethodGet, target)
+	a := ask(ctx, client(names{}), http.MethodGet, target)
 	if _, err := io.WriteString(out, a.Body); err != nil {
 		return err
 	}
@@ -83,7 +82,7 @@ func each(ctx context.Context, target string, out io.Writer) error {
 	}
 	lines := json.NewEncoder(out)
 	for _, addr := range addrs {
-		a := ask(ctx, client(func([]string) string { return addr }), http.MethodGet, target)
+		a := ask(ctx, client(names{fixed: addr}), http.MethodGet, target)
 		a.Address = addr
 		if err := lines.Encode(a); err != nil {
 			return err
@@ -99,7 +98,7 @@ func first(ctx context.Context, target, want string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		a := ask(ctx, client(anyAddress), http.MethodGet, target)
+		a := ask(ctx, client(names{}), http.MethodGet, target)
 		switch {
 		case a.Status == http.StatusOK && strings.Contains(a.Body, want):
 			return nil
@@ -142,22 +141,4 @@ func ask(ctx context.Context, c *http.Client, method, target string) answer {
 		return answer{Status: res.StatusCode, Error: "read body: " + err.Error()}
 	}
 	return answer{Status: res.StatusCode, Body: string(body)}
-}
-
-func anyAddress(addrs []string) string { return addrs[rand.IntN(len(addrs))] }
-
-// client resolves for each connection and connects to the address that choose takes, once.
-func client(choose func([]string) string) *http.Client {
-	dial := func(ctx context.Context, network, hostport string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(hostport)
-		if err != nil {
-			return nil, err
-		}
-		addrs, err := net.DefaultResolver.LookupHost(ctx, host)
-		if err != nil {
-			return nil, err
-		}
-		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(choose(addrs), port))
-	}
-	return &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 1}}
 }
