@@ -1,20 +1,23 @@
 #!/usr/bin/env bash
-# All tests, with what they need: HAProxy, curl, a C compiler for the race detector and a
-# real Consul agent, which is built once into a cache directory.
+# All tests, with what they need: HAProxy, curl, a C compiler for the race detector, a real
+# Consul agent, which is built once into a cache directory, and a Docker Swarm of their own.
 #
 #   deploy/test.sh           the same as: deploy/test.sh all
 #   deploy/test.sh lint      gofmt, go vet, staticcheck
 #   deploy/test.sh unit      tests of all packages with the race detector
 #   deploy/test.sh e2e       real processes: sluice, HAProxy, NATS, Consul
+#   deploy/test.sh swarm     the image and deploy/stack.yml in a real Docker Swarm
 #   deploy/test.sh bench     figures next to their targets, as a table at the end
 #   deploy/test.sh vuln      known vulnerabilities in what is linked (needs the network)
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/setup.sh
 . deploy/setup.sh
+# shellcheck source=deploy/docker.sh
+. deploy/docker.sh
 
 consul_version=v1.22.7
-consul=${XDG_CACHE_HOME:-$HOME/.cache}/sluice-test/consul-$consul_version
+consul=$cache/consul-$consul_version
 
 # step HEADLINE COMMAND… runs it and says how long it took.
 step() {
@@ -54,11 +57,21 @@ lint() {
 
 unit() {
 	local packages
-	mapfile -t packages < <(go list ./... | grep -v '/deploy/e2e$')
+	mapfile -t packages < <(go list ./... | grep -v '/deploy/e2e')
 	step "unit tests with the race detector" go test -race -timeout 15m "${packages[@]}"
 }
 
 e2e() { step "end-to-end tests" go test -count=1 -timeout 15m -v ./deploy/e2e; }
+
+# swarm does not start the Swarm as a step: there, bash would go on after an error.
+swarm() {
+	local since=$SECONDS
+	say "" && say "=== images and a Swarm of our own"
+	start_swarm
+	say "=== images and a Swarm of our own: ready in $((SECONDS - since)) s"
+	step "tests in the Swarm" go test -count=1 -timeout 12m -v ./deploy/e2e/swarm
+	remove_docker
+}
 
 bench() { step "benchmarks" go test -run '^$' -bench . -benchtime 1x -timeout 60m ./deploy/e2e; }
 
@@ -68,17 +81,27 @@ prepare() {
 	build_consul
 }
 
+prepare_swarm() {
+	need_go
+	need_packages dockerd=docker.io iptables=iptables debootstrap=debootstrap unshare=util-linux ip=iproute2
+	need_packages docker=docker-cli # part of docker.io on older systems
+	build_consul
+}
+
 prepare_bench() { need_go && need_packages haproxy=haproxy; }
 
 target=${1:-all}
 since=$SECONDS
+# One after the other: && would let bash go on after an error within one of them.
 case $target in
-all) prepare && lint && unit && e2e ;;
-lint) need_go && lint ;;
-unit) prepare && unit ;;
-e2e) prepare && e2e ;;
-bench) prepare_bench && bench ;;
-vuln) need_go && step "govulncheck" tool govulncheck ./... ;;
-*) die "no target \"$target\"" "Give one of: all lint unit e2e bench vuln" ;;
+all) prepare; prepare_swarm; lint; unit; e2e; swarm ;;
+lint) need_go; lint ;;
+unit) prepare; unit ;;
+e2e) prepare; e2e ;;
+swarm) prepare_swarm; swarm ;;
+bench) prepare_bench; bench ;;
+vuln) need_go; step "govulncheck" tool govulncheck ./... ;;
+*) die "no target \"$target\"" "Give one of: all lint unit e2e swarm bench vuln" ;;
 esac
-say "" && say "deploy/test.sh $target: all passed in $((SECONDS - since)) s"
+say ""
+say "deploy/test.sh $target: all passed in $((SECONDS - since)) s"

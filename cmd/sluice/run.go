@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"net"
 	"os"
 	"os/signal"
 	"strings"
@@ -153,9 +152,7 @@ func (f *runFlags) config(fs *pflag.FlagSet, env variables) (node.Config, error)
 	if f.cfg.Namespace == "" {
 		f.cfg.Namespace = f.cfg.Instance
 	}
-	if f.cfg.APIAddr == "" {
-		f.cfg.APIAddr = net.JoinHostPort(strings.Trim(env["IP"], "[]"), env.or("PORT", "8080"))
-	}
+	f.cfg.APIAddr = apiAddr(f.cfg.APIAddr, env)
 	errs = append(errs, f.cfg.Validate())
 	return f.cfg, errors.Join(errs...)
 }

@@ -30,6 +30,7 @@ var dfpVariables = []dfpVariable{
 		c.LookupHosts = !skip
 		return err
 	}},
+	{"SERVICE_NAME", text(func(c *node.Config) *string { return &c.ServiceName })},
 	{"LISTENER_ADDRESS", list(",", func(c *node.Config) *[]string { return &c.Listener.Addrs })},
 	{"RELOAD_INTERVAL", func(c *node.Config, v string) error {
 		var millis int
@@ -81,7 +82,6 @@ var dfpWithout = map[string]string{
 	"DO_NOT_RESOLVE_ADDR":     "names that do not resolve never block a start here",
 	"DNS_LOOKUP_PAUSE_MS":     "certificates are not fetched from other replicas",
 	"DISPLAY_CONFIG_ON_ERROR": "GET /v1/docker-flow-proxy/config shows the configuration",
-	"SERVICE_NAME":            "replicas find each other through the log's NATS",
 }
 
 // applyDFP sets what Docker Flow Proxy's variables and dfp_* secrets say; a secret wins

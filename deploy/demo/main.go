@@ -1,5 +1,6 @@
 // Command demo is the backend behind the first curl lines of the README: one small web
-// server on loopback that says hello. DEMO_PORT is its port, 8090 when unset.
+// server on loopback that says hello. DEMO_PORT is its port, 8090 when unset; DEMO_ADDR, such
+// as :8080, takes its place and may be another address.
 package main
 
 import (
@@ -18,21 +19,29 @@ import (
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, os.Getenv("DEMO_PORT"), os.Stdout); err != nil {
+	if err := run(ctx, address(os.Getenv("DEMO_ADDR"), os.Getenv("DEMO_PORT")), os.Stdout); err != nil {
 		fmt.Fprintln(os.Stderr, "demo:", err)
 		os.Exit(1)
 	}
 }
 
-// run serves on 127.0.0.1:port until ctx ends, then lets running requests finish for at
-// most two seconds. An empty port means 8090.
-func run(ctx context.Context, port string, out io.Writer) error {
-	if port == "" {
+// address is addr, else the port on 127.0.0.1, else 127.0.0.1:8090.
+func address(addr, port string) string {
+	switch {
+	case addr != "":
+		return addr
+	case port == "":
 		port = "8090"
 	}
-	listener, err := net.Listen("tcp", net.JoinHostPort("127.0.0.1", port))
+	return net.JoinHostPort("127.0.0.1", port)
+}
+
+// run serves on addr until ctx ends, then lets running requests finish for at most two
+// seconds.
+func run(ctx context.Context, addr string, out io.Writer) error {
+	listener, err := net.Listen("tcp", addr)
 	if err != nil {
-		return fmt.Errorf("listen on DEMO_PORT %s: %w; choose another one: DEMO_PORT=8091", port, err)
+		return fmt.Errorf("listen on %s: %w; choose another port: DEMO_PORT=8091", addr, err)
 	}
 	fmt.Fprintf(out, "demo backend on http://%s\n", listener.Addr())
 

@@ -22,6 +22,7 @@ const (
 
 	defaultMaxStore int64 = 8 << 30
 	startTimeout          = 15 * time.Second
+	tlsTimeout            = 5 * time.Second
 	pollInterval          = 10 * time.Millisecond
 )
 
@@ -40,6 +41,10 @@ type Config struct {
 	MaxStore int64
 	// Token, if not empty, is asked of every client, those in process too.
 	Token string
+	// NKeys are the public nkeys of users that may connect, instead of a token.
+	NKeys []string
+	// TLS secures the client port.
+	TLS TLS
 	// Logger gets the server's own log.
 	Logger zerolog.Logger
 }
@@ -62,10 +67,16 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err != nil {
 		return nil, err
 	}
+	opts := options(cfg)
+	opts.Host, opts.Port, opts.DontListen = host, port, cfg.Listen == ""
+	if err := admit(opts, cfg); err != nil {
+		return nil, err
+	}
 	st, err := openStore(cfg.StoreDir, cfg.MaxStore)
 	if err != nil {
 		return nil, err
 	}
+	opts.ServerName, opts.JetStreamMaxStore = st.identity.Name, st.identity.MaxStore
 	b := &Server{
 		store:    st,
 		maxStore: st.identity.MaxStore,
@@ -74,8 +85,6 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		stop:     make(chan struct{}, 1),
 	}
 	b.stop <- struct{}{}
-	opts := options(cfg, st.identity)
-	opts.Host, opts.Port, opts.DontListen = host, port, cfg.Listen == ""
 	if b.server, err = server.NewServer(opts); err != nil {
 		return nil, errors.Join(fmt.Errorf("configure embedded NATS server: %w", err), st.close())
 	}
@@ -84,27 +93,24 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := b.awaitStart(ctx, cfg); err != nil {
 		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
 	}
-	if cfg.Listen != "" && cfg.Token == "" && !loopback(host) {
+	if cfg.Listen != "" && cfg.Token == "" && len(cfg.NKeys) == 0 && cfg.TLS.ClientCAFile == "" && !loopback(host) {
 		b.log.Warnf("the client port %s is open to other machines and asks for no token", cfg.Listen)
 	}
 	return b, nil
 }
 
-func options(cfg Config, id identity) *server.Options {
+func options(cfg Config) *server.Options {
 	maxMemory := cfg.MaxMemory
 	if maxMemory == 0 {
 		maxMemory = DefaultMaxMemory
 	}
 	return &server.Options{
-		ServerName:             id.Name,
 		NoSigs:                 true,
 		NoLog:                  true, // ours is set before the start
 		JetStream:              true,
 		StoreDir:               cfg.StoreDir,
 		JetStreamMaxMemory:     maxMemory,
-		JetStreamMaxStore:      id.MaxStore,
 		SyncAlways:             true,
-		Authorization:          cfg.Token,
 		DisableJetStreamBanner: true,
 	}
 }
@@ -143,6 +149,9 @@ func (b *Server) ClientURL() string {
 
 // MaxStore is the limit of file storage in bytes; no stream may be larger.
 func (b *Server) MaxStore() int64 { return b.maxStore }
+
+// Running reports whether the server has not ended.
+func (b *Server) Running() bool { return b.server.Running() }
 
 // Healthy is nil while the server runs and its store works.
 func (b *Server) Healthy() error {

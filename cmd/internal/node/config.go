@@ -8,7 +8,6 @@ import (
 	"io"
 	"net"
 	"os"
-	"path/filepath"
 	"strings"
 	"time"
 
@@ -64,6 +63,10 @@ type Config struct {
 	Users              string
 	UsersPassEncrypted bool
 
+	// ServiceName is the Swarm service of the replicas, found as tasks.<ServiceName>; with a log of
+	// its own, a replica looks there for others. Empty: it does not.
+	ServiceName string
+
 	// Local are the services of this replica's own environment.
 	Local []Local
 
@@ -112,7 +115,7 @@ func DefaultConfig() Config {
 	}
 	return Config{
 		Name: host, APIAddr: ":8080", DataDir: "/var/lib/sluice", Namespace: "docker-flow",
-		Instance: "docker-flow", Separator: ",",
+		Instance: "docker-flow", Separator: ",", ServiceName: "proxy",
 		NATS:     NATS{Listen: "127.0.0.1:4222"},
 		Consul:   Consul{Prefix: "docker-flow"},
 		Listener: Listener{Interval: 5 * time.Second},
@@ -182,14 +185,7 @@ func checkAddr(s setting, addr string) error {
 
 // secret is the path of an explicit file, else of a Swarm secret that exists, else empty.
 func (c Config) secret(file, name string) string {
-	if file != "" {
-		return file
-	}
-	path := filepath.Join(c.Proxy.SecretsDir, name)
-	if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-		return path
-	}
-	return ""
+	return secretPath(c.Proxy.SecretsDir, file, name)
 }
 
 const maxSecret = 64 << 10

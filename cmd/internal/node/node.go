@@ -12,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
+	"golang.org/x/sync/errgroup"
 
 	"sluice/crdt/hlc"
 	"sluice/crdt/seal"
@@ -42,6 +43,7 @@ type Node struct {
 	api        *api.Server
 	mirror     *mirror   // nil without Consul
 	listener   *listener // nil without LISTENER_ADDRESS
+	siblings   *siblings // nil with a shared log, and outside of Docker's networks
 
 	closers []func() error // in the order of opening
 }
@@ -109,7 +111,8 @@ func (n *Node) openReplica(context.Context) error {
 		snapshots = append(snapshots, store)
 	}
 	roster := events.NewRoster(fmt.Sprintf("%016x", node), time.Now)
-	n.status = &status{roster: roster, log: n.component("status")}
+	n.siblings = newSiblings(n.cfg, n.component("siblings"))
+	n.status = &status{roster: roster, siblings: n.siblings, log: n.component("status")}
 	n.replica, err = events.NewReplica(events.ReplicaConfig{
 		Subjects: n.subjects, Name: n.cfg.Name, Node: node, Log: n.log, Snapshots: snapshots,
 		PeerHasState: roster.HasState, Bootstrap: n.bootstrap(),
@@ -166,7 +169,7 @@ func (n *Node) openAPI(ctx context.Context) error {
 func (n *Node) Run(ctx context.Context) error {
 	n.announce()
 	stages := []stage{
-		{"state", n.replica.Run, 15 * time.Second},
+		{"state", n.runState, 15 * time.Second},
 		{"proxy", n.controller.Run, 20 * time.Second},
 		{"gossip", func(ctx context.Context) error { return n.status.beats.Run(ctx, n.status.current, n.status.hear) }, 3 * time.Second},
 		{"status", n.status.run, 3 * time.Second},
@@ -181,6 +184,21 @@ func (n *Node) Run(ctx context.Context) error {
 	err := errors.Join(runStages(ctx, stages, n.drain, n.cfg.Logger), n.close())
 	n.cfg.Logger.Info().Msg("sluice has stopped")
 	return err
+}
+
+// runState keeps the state, and makes sure that replicas with logs of their own do not drift
+// apart: without a state a replica is not ready and takes no change.
+func (n *Node) runState(ctx context.Context) error {
+	if n.siblings == nil {
+		return n.replica.Run(ctx)
+	}
+	if err := n.siblings.await(ctx); err != nil {
+		return err
+	}
+	group, ctx := errgroup.WithContext(ctx)
+	group.Go(func() error { return n.replica.Run(ctx) })
+	group.Go(func() error { return n.siblings.watch(ctx) })
+	return group.Wait()
 }
 
 // announce tells what the node runs as, and what an operator should know.

@@ -4,7 +4,6 @@ import (
 	"context"
 	"net"
 	"path/filepath"
-	"time"
 
 	"sluice/events/broker"
 	"sluice/events/stream"
@@ -39,12 +38,9 @@ func (n *Node) openLog(ctx context.Context) error {
 }
 
 func (n *Node) openBroker(ctx context.Context, tokenFile string) (*broker.Server, error) {
-	var token string
-	if tokenFile != "" {
-		var err error
-		if token, err = readSecret(tokenFile, setNATSToken); err != nil {
-			return nil, err
-		}
+	token, err := natsToken(tokenFile)
+	if err != nil {
+		return nil, err
 	}
 	if token == "" && !loopback(n.cfg.NATS.Listen) {
 		return nil, setListen.problem(n.cfg.NATS.Listen, "would let anybody on the network write the log",
@@ -56,11 +52,7 @@ func (n *Node) openBroker(ctx context.Context, tokenFile string) (*broker.Server
 	if err != nil {
 		return nil, err
 	}
-	n.onClose(func() error {
-		ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 10*time.Second)
-		defer cancel()
-		return b.Shutdown(ctx)
-	})
+	n.onClose(func() error { return shutDown(ctx, b) })
 	return b, nil
 }
 

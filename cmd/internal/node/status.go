@@ -28,6 +28,7 @@ type status struct {
 	replica    *events.Replica
 	controller *proxy.Controller
 	roster     *events.Roster
+	siblings   *siblings
 	beats      *gossip.Heartbeats
 	log        zerolog.Logger
 
@@ -48,7 +49,11 @@ func (s *status) current() events.Status {
 	out.Generation, out.Services, out.Pending = report.Generation, s.replica.Count(service.Key("")), view.Pending
 	out.Ready = view.Restored && report.Ready
 	out.Stale = view.Stale
-	out.Problem = strings.Join(problems(view, report), "; ")
+	all := problems(view, report)
+	if trouble := s.siblings.trouble(); trouble != "" {
+		all = append(all, trouble)
+	}
+	out.Problem = strings.Join(all, "; ")
 	out.Notes = report.Notes[:min(len(report.Notes), maxNotes)]
 	out.Quarantine = []events.Quarantined{}
 	for _, q := range report.Quarantine {
