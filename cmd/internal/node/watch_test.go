@@ -157,6 +157,29 @@ func TestAFailingDockerRemovesNothing(t *testing.T) {
 	w.want(t, "")
 }
 
+// TestAManagerThatStopsIsNoPlainHost: Docker says that it is in no Swarm while it stops.
+func TestAManagerThatStopsIsNoPlainHost(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, false)
+	w.docker.Container("old", "172.18.0.2", "Up 1 second", labels("/old"))
+	w.docker.Run("web", "10.0.0.5", labels("/web"))
+	w.watcher(t)
+	w.want(t, "web /web")
+	w.docker.Leave(true)
+	from := w.docker.Asked("/info")
+	eventually(t, func() string {
+		if w.docker.Asked("/info") < from+3 {
+			return "it does not look"
+		}
+		return ""
+	})
+	w.want(t, "web /web")
+	w.docker.Leave(false)
+	w.docker.Remove("web")
+	w.docker.Run("new", "10.0.0.6", labels("/new"))
+	w.want(t, "new /new")
+}
+
 // TestLostEventsLoseNothing: the comparison of everything finds what no event told.
 func TestLostEventsLoseNothing(t *testing.T) {
 	t.Parallel()
