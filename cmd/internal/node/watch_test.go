@@ -343,3 +343,41 @@ func TestContainersOfAPlainHost(t *testing.T) {
 	w.docker.RemoveContainer("alone")
 	w.want(t, "web /web")
 }
+
+// TestSecretsInLabels: a change is noticed, a repetition makes no event, and the log has
+// nothing to try passwords against.
+func TestSecretsInLabels(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, false)
+	stop := w.watcher(t)
+	sources := func() (all []string) {
+		for _, r := range w.records(t) {
+			var doc service.Service
+			if err := json.Unmarshal(r.Data, &doc); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, doc.Source.Labels)
+		}
+		return all
+	}
+	events := func(want int) {
+		t.Helper()
+		eventually(t, func() string {
+			if got := len(w.records(t)); got != want {
+				return fmt.Sprintf("%d events, want %d", got, want)
+			}
+			return ""
+		})
+	}
+	w.docker.Run("web", "10.0.0.5", labels("/web", "com.df.users", "ann:one"))
+	events(1)
+	w.docker.Service("web", labels("/web", "com.df.users", "ann:two"), 1)
+	events(2)
+	stop()
+	w.watcher(t)
+	w.looks(t, 4)
+	events(2)
+	if s := sources(); s[0] != s[1] {
+		t.Errorf("digests %v depend on the password", s)
+	}
+}
