@@ -165,6 +165,9 @@ func (p *part) servers(e *entry, check bool) []server {
 	host := e.svc.Host(e.dst)
 	addrs := p.view.addresses(host)
 	if len(addrs) == 0 {
+		addrs = e.known()
+	}
+	if len(addrs) == 0 {
 		addrs = []netip.Addr{{}}
 	}
 	list := make([]server, len(addrs))
@@ -185,6 +188,9 @@ func (p *part) servers(e *entry, check bool) []server {
 func (p *part) taskServers(e *entry, first int, cookie bool) []server {
 	host := e.svc.Host(e.dst)
 	addrs := p.tasks(e)
+	if len(addrs) == 0 {
+		addrs = e.known()
+	}
 	if len(addrs) == 0 {
 		addrs = p.view.addresses(host)
 	}

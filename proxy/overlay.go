@@ -1,6 +1,7 @@
 package proxy
 
 import (
+	"net/netip"
 	"regexp"
 	"slices"
 	"strings"
@@ -58,7 +59,7 @@ func (p *part) servable(t *target) []service.Server {
 	for _, port := range []int{t.dst.Port, t.dst.HTTPSPort} {
 		srv := service.Server{Index: t.dst.Index, Host: host, Port: port}
 		list = append(list, srv)
-		for _, addr := range slices.Concat(p.view.addresses(host), p.view.addresses(tasksOf(t.svc.Name))) {
+		for _, addr := range slices.Concat(p.view.addresses(host), p.view.addresses(tasksOf(t.svc.Name)), t.known()) {
 			srv.Addr = addr
 			list = append(list, srv)
 		}
@@ -66,17 +67,40 @@ func (p *part) servable(t *target) []service.Server {
 	return list
 }
 
-// overlaid gives servers of the target the weight and state that are in force.
+// known are the addresses of the target's tasks that a watcher tells, for where names do not
+// resolve: outside the service's network. They are not those of a host of its own choice.
+func (t *target) known() []netip.Addr {
+	if t.overlay == nil {
+		return nil
+	}
+	return t.overlay.Tasks.Addresses()
+}
+
+// overlaid gives servers of the target the weight and state that are in force. If none would
+// take requests because the tasks are leaving, those go on: better a task that stops than none.
 func (t *target) overlaid(list []server) []server {
+	if t.setAll(list, t.overlay) || t.overlay == nil || len(t.overlay.Tasks.Leaving) == 0 {
+		return list
+	}
+	settings := *t.overlay
+	settings.Tasks = service.Tasks{}
+	t.setAll(list, &settings)
+	return list
+}
+
+// setAll gives servers what an overlay says, and reports whether any takes requests.
+func (t *target) setAll(list []server, o *service.Overlay) bool {
+	takes := false
 	for i := range list {
 		srv := &list[i]
-		state, weight := t.overlay.At(service.Server{Index: t.dst.Index, Host: t.svc.Host(t.dst), Addr: srv.addr, Port: srv.port})
+		state, weight := o.At(service.Server{Index: t.dst.Index, Host: t.svc.Host(t.dst), Addr: srv.addr, Port: srv.port})
 		srv.weight, srv.maint = weight, state == service.Maint
 		if state == service.Drain {
 			srv.weight = 0
 		}
+		takes = takes || srv.weight > 0 && !srv.maint
 	}
-	return list
+	return takes
 }
 
 // set is the server with weight and state of another one.

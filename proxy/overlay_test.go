@@ -31,12 +31,6 @@ func TestOverlaysInTheFiles(t *testing.T) {
 	} {
 		m.Overlay(name, []byte(text))
 	}
-	var got []string
-	for line := range strings.Lines(string(fileOf(t, m, proxy.ConfigFile))) {
-		if line = strings.TrimSpace(line); strings.HasPrefix(line, "server ") {
-			got = append(got, line)
-		}
-	}
 	want := []string{
 		"server r1_0 10.0.2.1:6379 weight 4",
 		"server tcp tcp:1 init-addr none",
@@ -49,13 +43,24 @@ func TestOverlaysInTheFiles(t *testing.T) {
 		"server sticky_0 10.0.1.1:80 check cookie sticky_0",
 		"server sticky_1 10.0.1.2:80 check cookie sticky_1 weight 0 disabled",
 	}
-	if diff := cmp.Diff(want, got); diff != "" {
+	if diff := cmp.Diff(want, serverLines(t, m)); diff != "" {
 		t.Error(diff)
 	}
 	if notes := m.Notes(); len(notes) != 0 {
 		t.Errorf("notes %q", notes)
 	}
 	accept(t, m, dir)
+}
+
+// serverLines are those of the configuration, without indentation.
+func serverLines(t *testing.T, m *proxy.Model) (lines []string) {
+	t.Helper()
+	for line := range strings.Lines(string(fileOf(t, m, proxy.ConfigFile))) {
+		if line = strings.TrimSpace(line); strings.HasPrefix(line, "server ") {
+			lines = append(lines, line)
+		}
+	}
+	return lines
 }
 
 func fileOf(t *testing.T, m *proxy.Model, name string) []byte {
@@ -67,4 +72,43 @@ func fileOf(t *testing.T, m *proxy.Model, name string) []byte {
 	}
 	t.Fatalf("no file %s", name)
 	return nil
+}
+
+// TestTasksThatAWatcherTells: names win, then the tasks' addresses; what is leaving is drained
+// as long as something else is there.
+func TestTasksThatAWatcherTells(t *testing.T) {
+	dir := t.TempDir()
+	o := testOptions(dir)
+	view := proxy.View{Addresses: addresses(map[string]string{"named": "10.0.0.1", "tasks.resolved": "10.0.3.1", "rr": "10.0.4.1 10.0.4.2 10.0.4.3", "last": "10.0.5.1"})}
+	sticky, resolved := simple("sticky", 80, "/sticky"), simple("resolved", 80, "/resolved")
+	sticky.SessionType, resolved.SessionType = "sticky-server", "sticky-server"
+	m := proxy.Build(&o, []service.Service{simple("named", 80, "/named"), simple("alone", 80, "/alone"), sticky, resolved, simple("rr", 80, "/rr"), simple("last", 80, "/last")}, view)
+	for name, text := range map[string]string{
+		"named": `"running":["10.9.9.9"]`, "alone": `"running":["172.18.0.2"]`, "resolved": `"running":["10.9.9.9"]`,
+		"sticky": `"running":["172.18.0.3","172.18.0.4"],"leaving":["172.18.0.5"]`, "rr": `"leaving":["10.0.4.2"]`, "last": `"leaving":["10.0.5.1"]`,
+	} {
+		text = `{"tasks":{"cluster":"c",` + text + `}}`
+		if name == "rr" {
+			text = `{"servers":{"10.0.4.3":{"state":"maint"}},` + text[1:]
+		}
+		m.Overlay(name, []byte(text))
+	}
+	want := []string{
+		"server alone alone:80 init-addr 172.18.0.2,none",
+		"server last last:80 init-addr 10.0.5.1,none",
+		"server named named:80 init-addr 10.0.0.1,none",
+		"server resolved_0 10.0.3.1:80 check cookie resolved_0",
+		"server rr rr:80 init-addr 10.0.4.1,none",
+		"server rr_2 rr:80 weight 0 init-addr 10.0.4.2,none",
+		"server rr_3 rr:80 disabled init-addr 10.0.4.3,none",
+		"server sticky_0 172.18.0.3:80 check cookie sticky_0",
+		"server sticky_1 172.18.0.4:80 check cookie sticky_1",
+	}
+	if diff := cmp.Diff(want, serverLines(t, m)); diff != "" {
+		t.Error(diff)
+	}
+	if notes := m.Notes(); len(notes) != 0 {
+		t.Errorf("notes %q", notes)
+	}
+	accept(t, m, dir)
 }

@@ -30,7 +30,7 @@ type Resolver struct {
 	mu    sync.Mutex
 	hosts map[string]*host    // that anybody uses
 	uses  map[string][]string // hosts of each user
-	fresh []string            // not asked for yet
+	fresh []string            // to be looked up at once
 	// differ are the hosts whose addresses, or the lack of them, are news.
 	differ  map[string]bool
 	changed chan struct{}
@@ -105,6 +105,23 @@ func (r *Resolver) Use(user string, names []string) {
 	} else {
 		r.uses[user] = slices.Clone(names)
 	}
+	r.rouse()
+}
+
+// Again looks hosts in use up at once: there is word that their addresses change.
+func (r *Resolver) Again(names []string) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, name := range names {
+		if r.hosts[name] != nil && !slices.Contains(r.fresh, name) {
+			r.fresh = append(r.fresh, name)
+		}
+	}
+	r.rouse()
+}
+
+// rouse has fresh hosts looked up; the caller holds mu.
+func (r *Resolver) rouse() {
 	if len(r.fresh) > 0 {
 		select {
 		case r.wake <- struct{}{}:

@@ -28,6 +28,9 @@ func (c *Controller) take(ctx context.Context, d Desired) {
 	for _, name := range changedItems(c.overlays, d.Overlays) {
 		it, _ := findItem(d.Overlays, name)
 		c.model.Overlay(name, it.Value)
+		if now, serves := c.current[name]; serves { // it may tell that tasks come and go
+			c.resolver.Again(hostsOf(&now.svc))
+		}
 	}
 	c.overlays = d.Overlays
 	before := c.items

@@ -100,6 +100,9 @@ func (s *shape) groupServers(member *target, check bool) []server {
 	}
 	addrs := s.view.addresses(tasksOf(member.svc.Name))
 	if len(addrs) == 0 {
+		addrs = member.known()
+	}
+	if len(addrs) == 0 {
 		addrs = s.view.addresses(member.svc.Host(member.dst))
 	}
 	if len(addrs) == 0 {

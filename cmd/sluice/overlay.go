@@ -196,11 +196,18 @@ func (p *program) showOverlay(ctx context.Context, c *api.Client, name string) e
 	if err != nil {
 		return err
 	}
-	text, err := o.Canonical()
-	if err != nil || text == nil {
-		return err
+	for _, part := range []struct {
+		what    string
+		overlay service.Overlay
+	}{{"in force over it", service.Overlay{Setting: o.Setting, Destinations: o.Destinations, Servers: o.Servers}}, {"what Docker tells of it", service.Overlay{Tasks: o.Tasks}}} {
+		text, err := part.overlay.Canonical()
+		if err != nil {
+			return err
+		}
+		if text != nil {
+			fmt.Fprintf(p.err, "%s: %s\n", part.what, text)
+		}
 	}
-	fmt.Fprintf(p.err, "in force over it: %s\n", text)
 	return nil
 }
 
@@ -214,6 +221,8 @@ func overlaid(document []byte) string {
 		return "unreadable"
 	case o.State != "":
 		return string(o.State)
+	case o.Weight == nil && len(o.Destinations)+len(o.Servers) == 0:
+		return "" // only what a watcher tells of the tasks
 	}
 	return "in part"
 }

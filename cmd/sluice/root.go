@@ -74,7 +74,7 @@ Exit codes: 0 done, 1 failed, 3 not applied everywhere within the timeout, 4 ref
 
 // commands is every sub-command. The replica has signals of its own: it drains first.
 func commands(p *program) []*cobra.Command {
-	return append(clientCommands(p), newRunCommand(p.version, p.environ), newBrokerCommand(p.version, p.environ))
+	return append(clientCommands(p), newRunCommand(p.version, p.environ), newBrokerCommand(p.version, p.environ), newWatchCommand(p))
 }
 
 // clientCommands call the API of a replica, and end at once when they are interrupted.
@@ -122,22 +122,11 @@ func (p *program) checkFlags() error {
 
 // client calls the API that the flags and the environment name.
 func (p *program) client() (*api.Client, error) {
-	base := p.api
-	if base == "" {
-		base = p.getenv("SLUICE_API")
+	token, err := p.token()
+	if err != nil {
+		return nil, err
 	}
-	if base == "" {
-		base = defaultAPI
-	}
-	token := p.getenv("SLUICE_TOKEN")
-	if p.tokenFile != "" {
-		data, err := os.ReadFile(p.tokenFile)
-		if err != nil {
-			return nil, fmt.Errorf("read --token-file: %w", err)
-		}
-		token = string(data)
-	}
-	client, err := api.NewClient(api.ClientConfig{Base: base, Token: strings.TrimSpace(token), Origin: "cli"})
+	client, err := api.NewClient(api.ClientConfig{Base: p.base(), Token: token, Origin: "cli"})
 	if err != nil {
 		return nil, fmt.Errorf("--api (SLUICE_API): %w", err)
 	}

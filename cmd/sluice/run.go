@@ -129,6 +129,7 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.Consul.TokenFile, "consul-token-file", "", "file with Consul's access token")
 	fs.StringVar(&c.ClusterKeyFile, "cluster-key-file", "", "key that seals secrets in the log (default secret sluice_cluster_key)")
 	fs.StringVar(&c.TokensFile, "tokens-file", "", "access tokens, lines name:token[:scope] (default secret sluice_tokens)")
+	dockerFlags{&c.Docker}.register(fs, "", "Docker whose labels make routes, e.g. "+defaultDocker+" (default none)")
 	fs.BoolVar(&c.InsecureAPI, "insecure-api", false, "let anybody who reaches the API change the proxy")
 	fs.StringVar(&f.bindAddr, "bind-addr", "*", "address of every port that has none of its own")
 	fs.BoolVar(&c.AllowRawConfig, "allow-raw-config", false, "accept backendExtra and free header conditions")
@@ -143,6 +144,7 @@ func (f *runFlags) config(fs *pflag.FlagSet, env variables) (node.Config, error)
 	if _, err := zerolog.ParseLevel(f.logLevel); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level (SLUICE_LOG_LEVEL) %q is unknown: use debug, info, warn or error", f.logLevel))
 	}
+	dockerFlags{&f.cfg.Docker}.fill(fs, env)
 	f.cfg.Proxy.BindAddr = f.bindAddr
 	f.cfg.Consul.Addrs = f.consul
 	errs = append(errs, applyDFP(&f.cfg, env))

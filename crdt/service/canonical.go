@@ -94,6 +94,10 @@ func (s Service) Clone() Service {
 		c := *s.ServiceCert
 		s.ServiceCert = &c
 	}
+	if s.Source != nil {
+		src := *s.Source
+		s.Source = &src
+	}
 	s.Clear.Passwords = maps.Clone(s.Clear.Passwords)
 	return s
 }

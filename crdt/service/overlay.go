@@ -42,6 +42,8 @@ type Overlay struct {
 	// Servers are for one, by "address:port" or "address", or for all of a host, by
 	// "host:port" or "host"; the former is the narrower each time.
 	Servers map[string]Setting `json:"servers,omitempty"`
+	// Tasks is what a watcher sees of the service's tasks; people cannot set it.
+	Tasks Tasks `json:"tasks,omitzero"`
 }
 
 // Server is what an overlay knows a server by.
@@ -74,6 +76,9 @@ func (o *Overlay) At(srv Server) (State, int) {
 		for _, name := range srv.names() {
 			take(o.Servers[name])
 		}
+	}
+	if state == Ready && o.Tasks.leaves(srv.Addr) {
+		state = Drain
 	}
 	return state, weight
 }

@@ -44,6 +44,7 @@ func (o Overlay) normal() (Overlay, error) {
 		p.setting("servers."+name+".", o.Servers[given])
 		put(&c.Servers, name, o.Servers[given])
 	}
+	c.Tasks = o.Tasks.normal(&p)
 	if err := p.err(); err != nil {
 		return Overlay{}, err
 	}

@@ -65,6 +65,9 @@ type Service struct {
 	// ServiceCert is a certificate with its key; it exists sealed only.
 	ServiceCert *Sealed `json:"serviceCert,omitempty"`
 
+	// Source is what a watcher made this from; nil: somebody else made it.
+	Source *Source `json:"source,omitempty"`
+
 	// Clear holds what must be sealed before the service may be encoded. It is never
 	// part of any output.
 	Clear Clear `json:"-"`

@@ -39,6 +39,7 @@ func (s *Service) Validate(l Limits) error {
 	v.templates(s)
 	v.users(s)
 	v.cert(s)
+	s.Source.judge(&v.problems)
 	fields := destinationFields()
 	for i := range s.Destinations {
 		if len(v.list) >= maxProblems {

@@ -170,7 +170,9 @@ func TestWhoIsNamedInTheEvent(t *testing.T) {
 	}{
 		{"this machine", nil, nil, "local by api"},
 		{"command line", nil, map[string]string{api.OriginHeader: "cli"}, "local by cli"},
-		{"another origin is not taken", nil, map[string]string{api.OriginHeader: "swarm"}, "local by api"},
+		{"watcher", nil, map[string]string{api.OriginHeader: "swarm"}, "watcher by swarm"},
+		{"watcher with a token", func(c *api.Config) { c.Tokens = tokens(t) }, map[string]string{api.OriginHeader: "swarm", "Authorization": "Bearer " + writeToken}, "ci by swarm"},
+		{"another origin is not taken", nil, map[string]string{api.OriginHeader: "genesis"}, "local by api"},
 		{"anybody", func(c *api.Config) { c.Insecure = true }, nil, "insecure by api"},
 		{"token", func(c *api.Config) { c.Tokens = tokens(t) }, map[string]string{"Authorization": "Bearer " + writeToken}, "ci by api"},
 	}

@@ -71,7 +71,7 @@ func (s *Server) announcedAlready(svc service.Service, now crdt.Entry) (bool, er
 	if err != nil {
 		return false, err
 	}
-	return service.EqualEncoded(now.Value, value), nil
+	return service.Redundant(now.Value, value), nil
 }
 
 // notTaken marks errors that are the definition's fault, or that tell of newer state.

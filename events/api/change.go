@@ -14,7 +14,7 @@ import (
 	"sluice/events"
 )
 
-// OriginHeader is how the command line tells that a change came through it.
+// OriginHeader is how the command line and watchers tell that a change came through them.
 const OriginHeader = "X-Sluice-Origin"
 
 var traceParent = regexp.MustCompile(`^[0-9a-f]{2}-[0-9a-f]{32}-[0-9a-f]{16}-[0-9a-f]{2}$`)
@@ -24,8 +24,14 @@ type caller struct{ actor, origin, trace string }
 
 func newCaller(r *http.Request, actor string) caller {
 	c := caller{actor: actor, origin: "api"}
-	if r.Header.Get(OriginHeader) == "cli" {
+	switch r.Header.Get(OriginHeader) {
+	case "cli":
 		c.origin = "cli"
+	case OriginSwarm:
+		c.origin = OriginSwarm
+		if actor == actorLocal || actor == actorInsecure {
+			c.actor = actorWatcher
+		}
 	}
 	if t := r.Header.Get("Traceparent"); traceParent.MatchString(t) {
 		c.trace = t
@@ -140,6 +146,9 @@ func (s *Server) put(ctx context.Context, svc *service.Service, t terms) (Receip
 		return Receipt{}, err
 	}
 	key, same := service.Key(svc.Name), sameAs(value)
+	if r, ok := s.settled(key, value, t); ok {
+		return r, nil
+	}
 	// Listeners announce everything again and again: what is served already is not tried again.
 	now, ok := s.cfg.Replica.Entry(key)
 	exists := ok && now.Live()
@@ -167,7 +176,7 @@ func sameAs(value []byte) func(current, _ []byte) bool {
 	var same bool
 	return func(current, _ []byte) bool {
 		if last == nil || len(current) != len(last) || len(last) > 0 && &current[0] != &last[0] {
-			last, same = current, service.EqualEncoded(current, value)
+			last, same = current, service.Redundant(current, value)
 		}
 		return same
 	}

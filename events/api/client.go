@@ -30,7 +30,7 @@ type ClientConfig struct {
 	Base string
 	// Token is sent as Bearer; empty: none is sent.
 	Token string
-	// Origin names the program in the events that it causes: "cli" or empty.
+	// Origin names the program in the events that it causes: "cli", OriginSwarm or empty.
 	Origin string
 	// HTTP does the requests; nil: a client of its own.
 	HTTP *http.Client
@@ -72,6 +72,8 @@ type Options struct {
 	Timeout time.Duration
 	// IfMatch is the stamp that the service must have, "*" any, "" no condition.
 	IfMatch string
+	// IfAbsent: there must be no such service; only for Announcement.
+	IfAbsent bool
 }
 
 func (o Options) query() url.Values {
@@ -93,6 +95,7 @@ type call struct {
 	contentType  string
 	ifMatch      string
 	create       bool // only if there is none
+	source       string
 }
 
 // Reconfigure publishes a definition given as Docker Flow Proxy's parameters.
@@ -240,6 +243,7 @@ func (c *Client) do(ctx context.Context, in call, accept string) (*http.Response
 	set("Accept", accept)
 	set("Content-Type", in.contentType)
 	set(OriginHeader, c.origin)
+	set(SourceHeader, in.source)
 	if c.token != "" {
 		set("Authorization", "Bearer "+c.token)
 	}

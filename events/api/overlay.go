@@ -3,6 +3,7 @@ package api
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"net/http"
 
@@ -82,11 +83,7 @@ func (s *Server) putOverlay(w http.ResponseWriter, r *http.Request, c caller) er
 	if err != nil {
 		return err
 	}
-	value, err := o.Canonical()
-	if err != nil {
-		return err
-	}
-	return s.answerOverlay(w, r, value, t)
+	return s.answerOverlay(w, r, o, t)
 }
 
 func (s *Server) deleteOverlay(w http.ResponseWriter, r *http.Request, c caller) error {
@@ -97,16 +94,12 @@ func (s *Server) deleteOverlay(w http.ResponseWriter, r *http.Request, c caller)
 	if _, err := s.definitionOf(r.PathValue("name")); err != nil {
 		return err
 	}
-	return s.answerOverlay(w, r, nil, t)
+	return s.answerOverlay(w, r, service.Overlay{}, t)
 }
 
 // answerOverlay publishes an overlay; one that says nothing is none.
-func (s *Server) answerOverlay(w http.ResponseWriter, r *http.Request, value []byte, t terms) error {
-	receipt, err := s.write(r.Context(), t.wait, events.Change{
-		Key: service.OverlayKey(r.PathValue("name")), Value: value, Delete: value == nil,
-		Actor: t.who.actor, Origin: t.who.origin, TraceParent: t.who.trace,
-		IfMatch: t.cond.stamp, IfAbsent: t.cond.absent,
-	})
+func (s *Server) answerOverlay(w http.ResponseWriter, r *http.Request, o service.Overlay, t terms) error {
+	receipt, value, err := s.writeOverlay(r, o, t)
 	if err != nil {
 		return err
 	}
@@ -117,6 +110,42 @@ func (s *Server) answerOverlay(w http.ResponseWriter, r *http.Request, value []b
 		setETag(w, receipt)
 	}
 	return writeJSON(w, receipt.status(), out)
+}
+
+// writeOverlay begins anew when somebody else was faster with the part that is not the
+// caller's.
+func (s *Server) writeOverlay(r *http.Request, o service.Overlay, t terms) (Receipt, []byte, error) {
+	key := service.OverlayKey(r.PathValue("name"))
+	for attempt := 1; ; attempt++ {
+		c := events.Change{Key: key, Actor: t.who.actor, Origin: t.who.origin, TraceParent: t.who.trace,
+			IfMatch: t.cond.stamp, IfAbsent: t.cond.absent}
+		now, _ := s.cfg.Replica.Entry(key)
+		stored, err := service.DecodeOverlay(shownOverlay(&now))
+		if err != nil {
+			stored = service.Overlay{} // it has no effect: what is sent replaces it
+		}
+		both := apart(o, stored, t.who)
+		if c.Value, err = both.Canonical(); err != nil {
+			return Receipt{}, nil, err
+		}
+		c.Delete = c.Value == nil
+		unconditional := t.cond == (condition{})
+		if unconditional && (t.who.watches() || !stored.Tasks.IsZero()) && string(c.Value) != string(now.Value) {
+			c.IfMatch, c.IfAbsent = stampOf(now), !now.Live()
+		}
+		receipt, err := s.write(r.Context(), t.wait, c)
+		if !unconditional || attempt == attempts || !errors.Is(err, events.ErrPrecondition) {
+			return receipt, c.Value, err
+		}
+	}
+}
+
+// stampOf is the stamp of a live entry.
+func stampOf(e crdt.Entry) string {
+	if !e.Live() {
+		return ""
+	}
+	return e.Stamp.String()
 }
 
 // definitionOf is the service called name, of the state or of this replica's environment. An

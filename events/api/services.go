@@ -110,6 +110,9 @@ func (s *Server) putService(w http.ResponseWriter, r *http.Request, c caller) er
 	if req.Remove {
 		return s.answerRemoval(w, r, name, t)
 	}
+	if req.Service.Source, err = sourceOf(r, c); err != nil {
+		return err
+	}
 	receipt, err := s.put(r.Context(), &req.Service, t)
 	if err != nil {
 		return err

@@ -17,6 +17,7 @@ import (
 	"sluice/events"
 	"sluice/events/consul"
 	"sluice/events/stream"
+	"sluice/events/swarm"
 	"sluice/proxy"
 )
 
@@ -73,6 +74,9 @@ type Config struct {
 	// Listener says which Swarm listeners are asked for their services.
 	Listener Listener
 
+	// Docker is what is watched for labels; without a host nothing is.
+	Docker swarm.Config
+
 	// Proxy is the environment of HAProxy.
 	Proxy proxy.Options
 
@@ -119,6 +123,7 @@ func DefaultConfig() Config {
 		NATS:     NATS{Listen: "127.0.0.1:4222"},
 		Consul:   Consul{Prefix: "docker-flow"},
 		Listener: Listener{Interval: 5 * time.Second},
+		Docker:   swarm.DefaultConfig(),
 		Proxy:    proxy.DefaultOptions(),
 		Drain:    5 * time.Second,
 	}
@@ -168,6 +173,9 @@ func (c Config) Validate() error {
 		errs = append(errs, checkAddr(setListen, c.NATS.Listen))
 	} else if err := stream.CheckURL(c.NATS.URL); err != nil {
 		errs = append(errs, fmt.Errorf("%s: %w", setURL, err))
+	}
+	if c.Docker.Host != "" {
+		errs = append(errs, c.Docker.Validate())
 	}
 	if len(c.Consul.Addrs) > 0 {
 		_, err := consul.New(consul.Config{Addrs: c.Consul.Addrs, Namespace: "any", Prefix: c.Consul.Prefix})

@@ -135,12 +135,17 @@ func (l *listener) run(ctx context.Context) error {
 
 // restored waits for a state that is up to date: without it everything would look absent.
 func (l *listener) restored(ctx context.Context) error {
+	return upToDate(ctx, l.view, l.changed, l.cfg.Interval)
+}
+
+// upToDate waits for a state that is restored and not stale, or for the end of ctx.
+func upToDate(ctx context.Context, view func() events.View, news func() <-chan struct{}, every time.Duration) error {
 	for {
-		changed := l.changed()
-		if v := l.view(); v.Restored && v.Stale == "" {
+		changed := news()
+		if v := view(); v.Restored && v.Stale == "" {
 			return nil
 		}
-		poll := time.NewTimer(l.cfg.Interval) // not every cause of staleness tells of its end
+		poll := time.NewTimer(every) // not every cause of staleness tells of its end
 		select {
 		case <-ctx.Done():
 			poll.Stop()

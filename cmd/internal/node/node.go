@@ -21,6 +21,7 @@ import (
 	"sluice/events/api"
 	"sluice/events/gossip"
 	"sluice/events/stream"
+	"sluice/events/swarm"
 	"sluice/proxy"
 	"sluice/proxy/haproxy"
 )
@@ -41,9 +42,10 @@ type Node struct {
 	controller *proxy.Controller
 	status     *status
 	api        *api.Server
-	mirror     *mirror   // nil without Consul
-	listener   *listener // nil without LISTENER_ADDRESS
-	siblings   *siblings // nil with a shared log, and outside of Docker's networks
+	mirror     *mirror        // nil without Consul
+	listener   *listener      // nil without LISTENER_ADDRESS
+	siblings   *siblings      // nil with a shared log, and outside of Docker's networks
+	watcher    *swarm.Watcher // nil without a Docker to watch
 
 	closers []func() error // in the order of opening
 }
@@ -64,7 +66,7 @@ func (n *Node) open(ctx context.Context) error {
 	if err := n.check(ctx); err != nil {
 		return err
 	}
-	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openProxy, n.openStatus, n.openAPI} {
+	for _, step := range []func(context.Context) error{n.openLog, n.openReplica, n.openProxy, n.openStatus, n.openAPI, n.openWatcher} {
 		if err := step(ctx); err != nil {
 			return err
 		}
@@ -179,6 +181,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	if n.listener != nil {
 		stages = append(stages, stage{"listener", n.listener.run, 5 * time.Second})
+	}
+	if n.watcher != nil {
+		stages = append(stages, stage{"watcher", n.watch, 25 * time.Second})
 	}
 	stages = append(stages, stage{"api", n.api.Run, 15 * time.Second})
 	err := errors.Join(runStages(ctx, stages, n.drain, n.cfg.Logger), n.close())
