@@ -97,11 +97,21 @@ func deleteServer(id string, refused func()) command {
 // plainDefaults are what backends that are added get their settings from.
 const plainDefaults = "pool"
 
-// addBackend makes a backend like those of the pool, where HAProxy can.
-func addBackend(name string, can Capabilities) []command {
-	list := []command{{text: "add backend " + name + " from " + plainDefaults + " mode http"}, {text: "publish backend " + name}}
-	if can.Experimental {
-		list = append([]command{{text: "experimental-mode on"}}, list...)
+// addBackend makes a backend like those of the pool, where HAProxy can; it takes requests
+// once it is published. Some versions want to be told that this is an experiment, the others
+// do not mind.
+func addBackend(name string) []command {
+	return []command{
+		{text: "experimental-mode on"},
+		{text: "add backend " + name + " from " + plainDefaults + " mode http", wants: "registered"},
+		publishBackend(name),
 	}
-	return list
+}
+
+func publishBackend(name string) command { return command{text: "publish backend " + name} }
+
+func unpublishBackend(name string) command { return command{text: "unpublish backend " + name} }
+
+func deleteBackend(name string, refused func()) command {
+	return command{text: "del backend " + name, refused: refused}
 }

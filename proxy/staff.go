@@ -87,23 +87,17 @@ func (l *live) delete(p *plan, id leaver) {
 	p.vacated = append(p.vacated, id.backend)
 }
 
-// retry plans to delete the servers that had connections before.
+// retry plans to delete the servers that had connections before, and backends that had
+// servers.
 func (l *live) retry(p *plan) {
 	again := l.leaving
 	l.leaving = nil
 	for _, id := range again {
 		l.delete(p, id)
 	}
-}
-
-// vacate frees a backend of the pool that nobody has and that no server has to leave.
-func (l *live) vacate(name string) {
-	b := l.backends[name]
-	if b == nil || !pooled(name) || b.owner != "" || len(b.has) > 0 {
-		return
-	}
-	if !slices.ContainsFunc(l.leaving, func(o leaver) bool { return o.backend == name }) {
-		delete(l.backends, name)
-		l.free = append(l.free, name)
+	deserted := l.deserted
+	l.deserted = nil
+	for _, name := range deserted {
+		l.demolish(p, name)
 	}
 }
