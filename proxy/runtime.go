@@ -72,7 +72,7 @@ func (c *Controller) exec(ctx context.Context, list []command) error {
 	}
 	for i, answer := range answers {
 		switch {
-		case !refusalAnswer.MatchString(answer) && strings.Contains(answer, list[i].wants):
+		case list[i].done(answer):
 		case list[i].refused != nil:
 			list[i].refused()
 		case err == nil:

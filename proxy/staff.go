@@ -65,8 +65,10 @@ func (l *live) hire(backend string, have, want server) []command {
 	case have.addr.IsValid():
 		return append([]command{moveServer(backend, &want)}, adjust(backend, &have, &want)...)
 	case back >= 0: // it has not gone yet
+		was := l.leaving[back].server
+		was.weight, was.maint = -1, true
 		l.leaving = slices.Delete(l.leaving, back, back+1)
-		return append([]command{moveServer(backend, &want)}, adjust(backend, &server{weight: -1, maint: true}, &want)...)
+		return l.hire(backend, was, want)
 	case have.name != "": // a line of the configuration without an address cannot get one
 		return append([]command{retire(id), deleteServer(id, nil)}, addServer(backend, &want)...)
 	}

@@ -71,7 +71,7 @@ func TestABackendForANewService(t *testing.T) {
 
 // TestAddedBackendsHaveNoEnd: services that come and go leave nothing behind.
 func TestAddedBackendsHaveNoEnd(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, agreeing)
 	port := echo(t, "a")
 	r.reconfigure("serviceName=first&servicePath=/first&outboundHostname=127.0.0.1&port=" + port)
 	before := r.socket("show backend")
@@ -105,7 +105,7 @@ func TestABackendWaitsForItsRequests(t *testing.T) {
 	let := sync.OnceFunc(func() { close(release) })
 	t.Cleanup(let)
 	port := backend.URL[strings.LastIndexByte(backend.URL, ':')+1:]
-	r := newRig(t)
+	r := newRig(t, agreeing)
 	query := "serviceName=slow&servicePath=/slow&outboundHostname=127.0.0.1&port=" + port
 	r.reconfigure("serviceName=other&servicePath=/other&outboundHostname=127.0.0.1&port=" + port)
 	r.reconfigure(query)
@@ -168,7 +168,7 @@ func TestABackendThatSomebodyElseDeletes(t *testing.T) {
 func TestStickyServersChange(t *testing.T) {
 	table := map[string]string{"tasks.x": "127.0.0.1"}
 	var mu sync.Mutex
-	r := newRig(t, func(_ *rig, cfg *proxy.Config) {
+	r := newRig(t, agreeing, func(_ *rig, cfg *proxy.Config) {
 		cfg.Lookup, cfg.Resolve = lookupLocked(&mu, table), 20*time.Millisecond
 	})
 	port := twins(t, "one", "two")
@@ -240,6 +240,19 @@ func TestAServiceThatGoesIsNoAlarm(t *testing.T) {
 	if lines := log.holding(`"level":"warn"`); len(lines) > 0 {
 		t.Errorf("warned of: %q", lines)
 	}
+}
+
+// agreeing fails the test if an answer of HAProxy is not as expected: all would be compared
+// and repaired.
+func agreeing(r *rig, cfg *proxy.Config) {
+	log := &accessLog{}
+	cfg.Logger = zerolog.New(zerolog.MultiLevelWriter(log, zerolog.NewTestWriter(r.TB)))
+	t := r.TB // which may change
+	t.Cleanup(func() {
+		if lines := log.holding("haproxy holds something else"); len(lines) > 0 {
+			t.Errorf("unexpected answers: %q", lines)
+		}
+	})
 }
 
 // Write takes the lines of a logger.
