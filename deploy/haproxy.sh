@@ -100,7 +100,7 @@ if [ ! -x "$directory/haproxy" ]; then
 	fetch "$suite"
 	wrap
 	chmod 755 "$work"
-	rm -rf "$work"/{state,cache} "$directory"
+	rm -rf "$work"/{state,cache,status,apt.conf,sources.list} "$work"/lock* "$directory"
 	mv "$work" "$directory"
 fi
 has=$("$directory/haproxy" -v | sed -n 's/^HAProxy version \([0-9]*\.[0-9]*\).*/\1/p')

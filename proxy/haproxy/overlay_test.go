@@ -262,7 +262,7 @@ func TestAnUnreadableOverlayHarmsNobody(t *testing.T) {
 }
 
 func TestWhatSomebodyElseDoesToServersIsRepaired(t *testing.T) {
-	r := newRig(t, twinTable, agreeing)
+	r := newRig(t, twinTable)
 	port := twins(t, "one", "two")
 	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=twins&port=" + port)
 	r.reconfigure("serviceName=y&servicePath=/y&outboundHostname=twins&port=" + port)
