@@ -7,6 +7,9 @@
 #   deploy/test.sh unit      tests of all packages with the race detector
 #   deploy/test.sh e2e       real processes: sluice, HAProxy, NATS, Consul
 #   deploy/test.sh swarm     the image and deploy/stack.yml in a real Docker Swarm
+#   deploy/test.sh versions  the tests that matter most with HAProxy 3.0 and 3.4
+#   deploy/test.sh versions full       all tests of proxy and end to end with 3.0, 3.2 and 3.4
+#   deploy/test.sh with BRANCH ARGS…   go test ARGS… with that HAProxy
 #   deploy/test.sh bench     figures next to their targets, as a table at the end
 #   deploy/test.sh vuln      known vulnerabilities in what is linked (needs the network)
 set -euo pipefail
@@ -73,6 +76,39 @@ swarm() {
 	remove_docker
 }
 
+# about_haproxy are the end-to-end tests in which the version of HAProxy matters most.
+about_haproxy='^(TestConformance|TestLoadsCostNoRequest|TestRuntimeChangesCostNoRequest|TestWebSocketsSurvive|TestKilledHAProxyComesBack)$'
+
+# with_haproxy BRANCH ARGUMENTS… is go test with another HAProxy than the installed one, which
+# is fetched into the cache first and comes first in PATH.
+with_haproxy() {
+	local branch=$1 directory
+	directory=$(deploy/haproxy.sh "$branch") || return
+	shift
+	"$directory/haproxy" -v | head -n 1
+	PATH=$directory:$PATH go test -count=1 -timeout 15m "$@" 2>&1 | sed "s/^/$branch: /"
+}
+
+# versions tests the package that drives HAProxy with both at once, since it mostly waits; the
+# end-to-end tests do not.
+versions() {
+	local branch
+	for branch in 3.0 3.4; do # before two at once need them
+		deploy/haproxy.sh "$branch" >/dev/null || exit
+	done
+	step "HAProxy 3.0 and 3.4: tests of proxy" xargs -P 2 -I '{}' deploy/test.sh with '{}' ./proxy/... < <(printf '%s\n' 3.0 3.4)
+	for branch in 3.0 3.4; do
+		step "HAProxy $branch: end-to-end tests" with_haproxy "$branch" -run "$about_haproxy" ./deploy/e2e
+	done
+}
+
+versions_full() {
+	local branch
+	for branch in 3.0 3.2 3.4; do
+		step "HAProxy $branch: all tests" with_haproxy "$branch" -p 1 ./proxy/... ./deploy/e2e
+	done
+}
+
 bench() { step "benchmarks" go test -run '^$' -bench . -benchtime 1x -timeout 60m ./deploy/e2e; }
 
 prepare() {
@@ -94,14 +130,21 @@ target=${1:-all}
 since=$SECONDS
 # One after the other: && would let bash go on after an error within one of them.
 case $target in
-all) prepare; prepare_swarm; lint; unit; e2e; swarm ;;
+all) prepare; prepare_swarm; lint; unit; e2e; versions; swarm ;;
 lint) need_go; lint ;;
 unit) prepare; unit ;;
 e2e) prepare; e2e ;;
+versions) prepare; if [ "${2:-}" = full ]; then versions_full; else versions; fi ;;
+with)
+	[ $# -gt 2 ] || die "with what?" "deploy/test.sh with 3.4 ./proxy/..."
+	prepare
+	with_haproxy "${@:2}"
+	exit
+	;;
 swarm) prepare_swarm; swarm ;;
 bench) prepare_bench; bench ;;
 vuln) need_go; step "govulncheck" tool govulncheck ./... ;;
-*) die "no target \"$target\"" "Give one of: all lint unit e2e swarm bench vuln" ;;
+*) die "no target \"$target\"" "Give one of: all lint unit e2e versions with swarm bench vuln" ;;
 esac
 say ""
 say "deploy/test.sh $target: all passed in $((SECONDS - since)) s"
