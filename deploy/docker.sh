@@ -129,8 +129,9 @@ build_helpers() {
 	rm -rf "$context"
 }
 
-# start_swarm makes the images and starts a Swarm of one node. It ends with the script.
-start_swarm() {
+# make_images starts a Docker, makes the images and leaves it in a network of its own. It ends
+# with the script.
+make_images() {
 	docker_dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-docker.XXXXXX")
 	trap remove_docker EXIT
 	trap 'exit 143' INT TERM HUP
@@ -138,6 +139,10 @@ start_swarm() {
 	build_images
 	stop_docker
 	start_docker swarm
+}
+
+# start_swarm makes a Swarm of that one node.
+start_swarm() {
 	docker swarm init --advertise-addr 127.0.0.1 >/dev/null
 	export SLUICE_TEST_SWARM=1
 }

@@ -69,9 +69,12 @@ e2e() { step "end-to-end tests" go test -count=1 -timeout 15m -v ./deploy/e2e; }
 # swarm does not start the Swarm as a step: there, bash would go on after an error.
 swarm() {
 	local since=$SECONDS
-	say "" && say "=== images and a Swarm of our own"
+	say "" && say "=== images and a Docker of our own"
+	make_images
+	say "=== images and a Docker of our own: ready in $((SECONDS - since)) s"
+	SLUICE_TEST_DOCKER=$DOCKER_HOST step "a plain Docker host" go test -count=1 ./events/swarm ./deploy/e2e/host
 	start_swarm
-	say "=== images and a Swarm of our own: ready in $((SECONDS - since)) s"
+	SLUICE_TEST_DOCKER=$DOCKER_HOST step "the watcher's Docker" go test -count=1 ./events/swarm
 	step "tests in the Swarm" go test -count=1 -timeout 12m -v ./deploy/e2e/swarm
 	remove_docker
 }

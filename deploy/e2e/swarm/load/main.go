@@ -5,6 +5,7 @@
 //	load get URL                     one request: the body; exit 1 unless the status is 2xx
 //	load each URL                    one request to every address of the host: a line of JSON each
 //	load first URL WANT              asks until there is an answer; exit 1 unless that one is right
+//	load until URL WANT              asks until an answer is right, and prints when that was
 //	load run URL WANT                load until SIGTERM, then its result as a line of JSON
 //	load wait                        does nothing until SIGTERM: a container to execute the others in
 //
@@ -47,13 +48,15 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return each(ctx, args[1], out)
 	case len(args) == 3 && args[0] == "first":
 		return first(ctx, args[1], args[2])
+	case len(args) == 3 && args[0] == "until":
+		return until(ctx, args[1], args[2], out)
 	case len(args) == 3 && args[0] == "run":
 		return run(ctx, args[1], args[2], out)
 	case len(args) == 1 && args[0] == "wait":
 		<-ctx.Done()
 		return nil
 	}
-	return errors.New("usage: get URL | each URL | first URL WANT | run URL WANT | wait")
+	return errors.New("usage: get URL | each URL | first URL WANT | until URL WANT | run URL WANT | wait")
 }
 
 func get(ctx context.Context, target string, out io.Writer) error {
@@ -108,6 +111,28 @@ func first(ctx context.Context, target, want string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("no answer: %s", a.Error)
+		case <-tick.C:
+		}
+	}
+}
+
+// until asks until an answer holds want, whatever comes before, and prints the time.
+func until(ctx context.Context, target, want string, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	c := client(names{})
+	c.Transport.(*http.Transport).DisableKeepAlives = true // any replica, each time
+	for {
+		a := ask(ctx, c, http.MethodGet, target)
+		if a.Status == http.StatusOK && strings.Contains(a.Body, want) {
+			_, err := fmt.Fprintln(out, time.Now().UTC().Format(time.RFC3339Nano))
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not in time: %+v", a)
 		case <-tick.C:
 		}
 	}
