@@ -76,6 +76,7 @@ base_tar() {
 # cache: the build in the image then takes seconds and no download.
 go_tar() {
 	local tar=$1
+	[ -d "$cache/go-build" ] || say "=== compiling for the image (2 to 3 minutes, the first time only)"
 	(
 		export GOMODCACHE=$cache/mod GOCACHE=$cache/go-build CGO_ENABLED=0 GOFLAGS=-modcacherw
 		GOPROXY=file://$modules/cache/download,$(go env GOPROXY) go mod download
@@ -120,7 +121,8 @@ build() {
 build_helpers() {
 	local base=$1 context=$docker_dir/context
 	mkdir -p "$context"
-	CGO_ENABLED=0 go build -o "$context/" ./deploy/e2e/swarm/load
+	# With the cache and the flags of go_tar the standard library is there already.
+	GOCACHE=$cache/go-build CGO_ENABLED=0 go build -trimpath -o "$context/" ./deploy/e2e/swarm/load
 	cp "$consul" "$context/consul"
 	printf 'FROM %s\nCOPY load /usr/local/bin/\nENTRYPOINT ["load"]\n' "$base" |
 		build sluice-load -f - "$context"
