@@ -104,7 +104,7 @@ build_images() {
 	# host: a network of the build's own would need the firewall.
 	build sluice --network host --build-arg VERSION=v0.0.0-test .
 	build sluice-demo -f deploy/demo/Dockerfile .
-	build_helpers "$base"
+	build_tools "$base"
 }
 
 # build NAME ARGUMENT… builds an image and shows the end of the log if that does not work.
@@ -117,8 +117,8 @@ build() {
 	}
 }
 
-# build_helpers makes the load client and Consul: one program each on the base.
-build_helpers() {
+# build_tools makes the load client and Consul: one program each on the base.
+build_tools() {
 	local base=$1 context=$docker_dir/context
 	mkdir -p "$context"
 	# With the cache and the flags of go_tar the standard library is there already.
