@@ -76,6 +76,7 @@ base_tar() {
 # cache: the build in the image then takes seconds and no download.
 go_tar() {
 	local tar=$1
+	[ -d "$cache/go-build" ] || say "=== compiling for the image (2 to 3 minutes, the first time only)"
 	(
 		export GOMODCACHE=$cache/mod GOCACHE=$cache/go-build CGO_ENABLED=0 GOFLAGS=-modcacherw
 		GOPROXY=file://$modules/cache/download,$(go env GOPROXY) go mod download
@@ -103,7 +104,7 @@ build_images() {
 	# host: a network of the build's own would need the firewall.
 	build sluice --network host --build-arg VERSION=v0.0.0-test .
 	build sluice-demo -f deploy/demo/Dockerfile .
-	build_helpers "$base"
+	build_tools "$base"
 }
 
 # build NAME ARGUMENT… builds an image and shows the end of the log if that does not work.
@@ -116,11 +117,12 @@ build() {
 	}
 }
 
-# build_helpers makes the load client and Consul: one program each on the base.
-build_helpers() {
+# build_tools makes the load client and Consul: one program each on the base.
+build_tools() {
 	local base=$1 context=$docker_dir/context
 	mkdir -p "$context"
-	CGO_ENABLED=0 go build -o "$context/" ./deploy/e2e/swarm/load
+	# With the cache and the flags of go_tar the standard library is there already.
+	GOCACHE=$cache/go-build CGO_ENABLED=0 go build -trimpath -o "$context/" ./deploy/e2e/swarm/load
 	cp "$consul" "$context/consul"
 	printf 'FROM %s\nCOPY load /usr/local/bin/\nENTRYPOINT ["load"]\n' "$base" |
 		build sluice-load -f - "$context"
