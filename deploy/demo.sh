@@ -128,8 +128,8 @@ deploy_stack() {
 	make_secrets "$(random)"
 	local socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
 	HTTP_PORT=0 HTTPS_PORT=0 PUBLISH_MODE=host DOCKER_SOCKET=${socket#unix://} \
-		docker stack deploy -c deploy/stack.yml -c deploy/stack.consul.yml -c deploy/e2e/swarm/override.yml $stack >/dev/null 2>&1
-	docker service create -d --name go-demo --network proxy --endpoint-mode dnsrr "$DEMO_IMAGE" >/dev/null
+		docker stack deploy --resolve-image never -c deploy/stack.yml -c deploy/stack.consul.yml -c deploy/e2e/swarm/override.yml $stack >/dev/null 2>&1
+	docker service create -d --no-resolve-image --name go-demo --network proxy --endpoint-mode dnsrr "$DEMO_IMAGE" >/dev/null
 	client=$(docker run -d --network proxy --entrypoint sleep "$SLUICE_IMAGE" infinity)
 	docker network connect ${stack}_control "$client"
 	await 120 "three proxies are ready" are_healthy 3
@@ -190,7 +190,7 @@ changed() { ask proxy 8080 "$api/reconfigure?serviceName=again&servicePath=/agai
 labels() {
 	title "a service with labels needs no request at all"
 	show "docker service create --name shop --network proxy --label com.df.notify=true --label com.df.servicePath=/shop --label com.df.port=8080 …"
-	docker service create -d --name shop --network proxy --endpoint-mode dnsrr --label com.df.notify=true \
+	docker service create -d --no-resolve-image --name shop --network proxy --endpoint-mode dnsrr --label com.df.notify=true \
 		--label com.df.servicePath=/shop --label com.df.port=8080 "$DEMO_IMAGE" >/dev/null
 	await 60 "/shop/hello through every proxy" all_answer /shop/hello "hello from go-demo"
 	show "docker service rm shop"

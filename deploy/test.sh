@@ -75,6 +75,7 @@ swarm() {
 	SLUICE_TEST_DOCKER=$DOCKER_HOST step "a plain Docker host" go test -count=1 ./events/swarm ./deploy/e2e/host
 	start_swarm
 	SLUICE_TEST_DOCKER=$DOCKER_HOST step "the watcher's Docker" go test -count=1 ./events/swarm
+	SLUICE_IMAGE=sluice:latest DEMO_IMAGE=sluice-demo:latest CONSUL_IMAGE=sluice-consul:latest step "the demo" deploy/demo.sh
 	step "tests in the Swarm" go test -count=1 -timeout 12m -v ./deploy/e2e/swarm
 	remove_docker
 }
