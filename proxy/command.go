@@ -26,7 +26,8 @@ func (c *command) done(answer string) bool {
 	return !refused.MatchString(answer) && strings.Contains(answer, c.wants)
 }
 
-// maxPayload keeps what follows a command within HAProxy's buffer of 16,384 bytes.
+// maxPayload keeps what follows a command within HAProxy's buffer of 16,384 bytes. HAProxy 3.4
+// takes more, but now and then sees an end where two buffers meet, and takes the rest for commands.
 const maxPayload = 15 << 10
 
 // refusalAnswer matches an answer of severity error or warning, errorAnswer of error. Silence and information mean that

@@ -137,8 +137,6 @@ type Capabilities struct {
 	AddBackend bool
 	// Cookie (3.0): servers that are added may have a cookie.
 	Cookie bool
-	// LongCertificates (3.4): a certificate may be longer than a buffer.
-	LongCertificates bool
 }
 
 // ProcessState is what runs now.

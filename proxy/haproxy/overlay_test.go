@@ -142,10 +142,11 @@ func TestOverlaysOutliveLoadsAndDeaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("after a load")
-	masters := r.masters()
+	masters, orphans := r.masters(), r.workers()
 	r.signal(masters, syscall.SIGKILL)
-	r.await("another HAProxy", func() bool {
-		return !slices.Equal(masters, r.masters()) && r.controller.Report().Ready && r.asDesiredAt("/x", "one")
+	r.await("another HAProxy alone", func() bool {
+		left := slices.ContainsFunc(r.workers(), func(pid int) bool { return slices.Contains(orphans, pid) })
+		return !left && !slices.Equal(masters, r.masters()) && r.controller.Report().Ready && r.asDesiredAt("/x", "one")
 	})
 	check("after its death")
 	r.live(r.source.remove("x"))

@@ -189,7 +189,8 @@ func TestStickyServersChange(t *testing.T) {
 	}
 }
 
-// TestLongCertificates: those that no command could hold before HAProxy 3.4 come with a load.
+// TestLongCertificates: those that are longer than HAProxy's buffer come with a load, each time:
+// HAProxy 3.4 takes most of them by command, and the rest of some for commands.
 func TestLongCertificates(t *testing.T) {
 	fallback := filepath.Join(t.TempDir(), "self.pem")
 	if err := os.WriteFile(fallback, bundle(t, "self.test"), 0o600); err != nil {
@@ -198,14 +199,15 @@ func TestLongCertificates(t *testing.T) {
 	r := newRig(t, func(r *rig, cfg *proxy.Config) {
 		cfg.Options.Binds = append(cfg.Options.Binds, proxy.Bind{Addr: "127.0.0.1", Port: r.tls, TLS: true})
 		cfg.Certificates = files{fallback: fallback}
+		agreeing(r, cfg)
 	})
 	first := proxy.Bundle{Name: "a.pem", Version: "1", PEM: bundle(t, "a.test")}
 	r.certify(first)
 	loads := r.controller.Report().Generation
 	r.certify(first, proxy.Bundle{Name: "long.pem", Version: "1", PEM: longBundle(t, "long.test")})
 	r.await("the long certificate", func() bool { return r.presented("long.test") == "long.test" })
-	if loaded := r.controller.Report().Generation != loads; loaded == r.config.Binary.Capabilities().LongCertificates {
-		t.Errorf("a load was made: %v", loaded)
+	if r.controller.Report().Generation == loads {
+		t.Error("no load was made")
 	}
 }
 
