@@ -46,7 +46,8 @@ HEALTHCHECK --interval=5s --timeout=10s --start-period=60s --retries=3 CMD ["slu
 # SIGTERM: not ready, five more seconds of service, soft stop of HAProxy.
 STOPSIGNAL SIGTERM
 
-# It starts as root, binds the ports, and HAProxy's workers become "haproxy". Of Docker's
-# default capabilities it needs NET_BIND_SERVICE, SETUID, SETGID, CHOWN, KILL and DAC_OVERRIDE.
+# It starts as root, binds the ports, and HAProxy's workers become "haproxy". Four of Docker's
+# capabilities are enough: SETUID and SETGID for that, KILL to tell the workers to stop, and
+# NET_BIND_SERVICE. DAC_OVERRIDE too, if certificates on a volume belong to another user.
 ENTRYPOINT ["sluice"]
 CMD ["run"]

@@ -21,7 +21,7 @@ start_docker() {
 	build) daemon+=(--bridge none --iptables=false --ip-forward=false) ;;
 	swarm) daemon=(unshare --net -- sh -c 'ip link set lo up && exec "$@"' sh "${daemon[@]}") ;;
 	esac
-	export DOCKER_HOST=unix://$docker_dir/docker.sock
+	export DOCKER_HOST=unix://$docker_dir/docker.sock DOCKER_BUILDKIT=0
 	# The files are opened here, so that they belong to whoever runs this.
 	as_root setsid "${daemon[@]}" >>"$docker_dir/dockerd.log" 2>&1 </dev/null &
 	for ((n = 0; n < 300; n++)); do
@@ -76,6 +76,7 @@ base_tar() {
 # cache: the build in the image then takes seconds and no download.
 go_tar() {
 	local tar=$1
+	[ -d "$cache/go-build" ] || say "=== compiling for the image (2 to 3 minutes, the first time only)"
 	(
 		export GOMODCACHE=$cache/mod GOCACHE=$cache/go-build CGO_ENABLED=0 GOFLAGS=-modcacherw
 		GOPROXY=file://$modules/cache/download,$(go env GOPROXY) go mod download
@@ -101,41 +102,49 @@ build_images() {
 	docker import --change "ENV PATH=$path GOPATH=/go GOTOOLCHAIN=local" "$docker_dir/go.tar" "$go_image" >/dev/null
 	rm "$docker_dir/go.tar"
 	# host: a network of the build's own would need the firewall.
-	docker build --network host --build-arg VERSION=v0.0.0-test -t sluice:latest . >"$docker_dir/build.log" 2>&1 || {
-		tail -n 30 "$docker_dir/build.log"
-		die "the image cannot be built" "See above."
-	}
-	build_helpers "$base"
+	build sluice --network host --build-arg VERSION=v0.0.0-test .
+	build sluice-demo -f deploy/demo/Dockerfile .
+	build_tools "$base"
 }
 
-# build_helpers makes the demo backend, the load client and Consul: one program on a base each.
-build_helpers() {
+# build NAME ARGUMENT… builds an image and shows the end of the log if that does not work.
+build() {
+	local name=$1
+	shift
+	docker build -t "$name:latest" "$@" >"$docker_dir/build.log" 2>&1 || {
+		tail -n 30 "$docker_dir/build.log"
+		die "the image $name cannot be built" "See above."
+	}
+}
+
+# build_tools makes the load client and Consul: one program each on the base.
+build_tools() {
 	local base=$1 context=$docker_dir/context
 	mkdir -p "$context"
-	CGO_ENABLED=0 go build -o "$context/" ./deploy/demo ./deploy/e2e/swarm/load
+	# With the cache and the flags of go_tar the standard library is there already.
+	GOCACHE=$cache/go-build CGO_ENABLED=0 go build -trimpath -o "$context/" ./deploy/e2e/swarm/load
 	cp "$consul" "$context/consul"
-	printf 'FROM %s\nCOPY load /usr/local/bin/\nENTRYPOINT ["load"]\n' "$base" | helper sluice-load
-	printf 'FROM %s\nCOPY demo /\nENV DEMO_ADDR=:8080\nENTRYPOINT ["/demo"]\n' "$base" | helper sluice-demo
-	printf 'FROM %s\nCOPY consul /usr/local/bin/\nRUN mkdir -p /consul/data\nENTRYPOINT ["consul"]\n' "$base" | helper sluice-consul
+	printf 'FROM %s\nCOPY load /usr/local/bin/\nENTRYPOINT ["load"]\n' "$base" |
+		build sluice-load -f - "$context"
+	printf 'FROM %s\nCOPY consul /usr/local/bin/\nRUN mkdir -p /consul/data\nENTRYPOINT ["consul"]\n' "$base" |
+		build sluice-consul -f - "$context"
 	rm -rf "$context"
 }
 
-# helper NAME builds an image of the Dockerfile in its input.
-helper() {
-	docker build -q -t "$1:latest" -f - "$docker_dir/context" >"$docker_dir/build.log" 2>&1 || {
-		tail -n 30 "$docker_dir/build.log"
-		die "the image $1 cannot be built" "See above."
-	}
-}
-
-# with_docker COMMAND… runs it with everything in place, and leaves nothing behind.
-with_docker() {
+# make_images starts a Docker, makes the images and leaves it in a network of its own. It ends
+# with the script.
+make_images() {
 	docker_dir=$(mktemp -d "${TMPDIR:-/tmp}/sluice-docker.XXXXXX")
 	trap remove_docker EXIT
+	trap 'exit 143' INT TERM HUP
 	start_docker build
 	build_images
 	stop_docker
 	start_docker swarm
+}
+
+# start_swarm makes a Swarm of that one node.
+start_swarm() {
 	docker swarm init --advertise-addr 127.0.0.1 >/dev/null
-	"$@"
+	export SLUICE_TEST_SWARM=1
 }

@@ -100,7 +100,7 @@ func (l *live) bundle(m *Model, path string) ([]byte, error) {
 		}
 	}
 	data = blocksOf(data)
-	if len(data) > maxPayload && !l.can.LongCertificates {
+	if len(data) > maxPayload {
 		return nil, fmt.Errorf("certificate %s is too long for a command", path)
 	}
 	return data, nil

@@ -13,14 +13,29 @@ type command struct {
 	refused func()
 	// wants is what the answer has to hold, "" for nothing.
 	wants string
+	// warns: HAProxy 3.0 and newer tell as a warning that it was done.
+	warns bool
 }
 
-// maxPayload keeps what follows a command within HAProxy's buffer of 16,384 bytes.
+// done reports whether the answer says that the command was done.
+func (c *command) done(answer string) bool {
+	refused := refusalAnswer
+	if c.warns {
+		refused = errorAnswer
+	}
+	return !refused.MatchString(answer) && strings.Contains(answer, c.wants)
+}
+
+// maxPayload keeps what follows a command within HAProxy's buffer of 16,384 bytes. HAProxy 3.4
+// takes more, but now and then sees an end where two buffers meet, and takes the rest for commands.
 const maxPayload = 15 << 10
 
-// refusal matches an answer of severity error or warning. Silence and information mean that
+// refusalAnswer matches an answer of severity error or warning, errorAnswer of error. Silence and information mean that
 // a command was done.
-var refusalAnswer = regexp.MustCompile(`(?m)^\[[0-4]\]: `)
+var (
+	refusalAnswer = regexp.MustCompile(`(?m)^\[[0-4]\]: `)
+	errorAnswer   = regexp.MustCompile(`(?m)^\[[0-3]\]: `)
+)
 
 // plainKey matches the keys that can stand within a command as they are.
 var plainKey = regexp.MustCompile(`^[A-Za-z0-9/._~%*|:@!$&'()+,=-]+$`)
@@ -70,7 +85,7 @@ func addServer(backend string, s *server) []command {
 }
 
 func moveServer(backend string, s *server) command {
-	return command{text: fmt.Sprintf("set server %s/%s addr %s port %d", backend, s.name, s.addr, s.port)}
+	return command{text: fmt.Sprintf("set server %s/%s addr %s port %d", backend, s.name, s.addr, s.port), warns: true}
 }
 
 // retire lets a server finish its requests without getting new ones.
@@ -97,11 +112,21 @@ func deleteServer(id string, refused func()) command {
 // plainDefaults are what backends that are added get their settings from.
 const plainDefaults = "pool"
 
-// addBackend makes a backend like those of the pool, where HAProxy can.
-func addBackend(name string, can Capabilities) []command {
-	list := []command{{text: "add backend " + name + " from " + plainDefaults + " mode http"}, {text: "publish backend " + name}}
-	if can.Experimental {
-		list = append([]command{{text: "experimental-mode on"}}, list...)
+// addBackend makes a backend like those of the pool, where HAProxy can; it takes requests
+// once it is published. Some versions want to be told that this is an experiment, the others
+// do not mind.
+func addBackend(name string) []command {
+	return []command{
+		{text: "experimental-mode on"},
+		{text: "add backend " + name + " from " + plainDefaults + " mode http", wants: "registered"},
+		publishBackend(name),
 	}
-	return list
+}
+
+func publishBackend(name string) command { return command{text: "publish backend " + name} }
+
+func unpublishBackend(name string) command { return command{text: "unpublish backend " + name} }
+
+func deleteBackend(name string, refused func()) command {
+	return command{text: "del backend " + name, refused: refused}
 }

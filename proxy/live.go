@@ -32,6 +32,8 @@ type live struct {
 	drifted bool
 	// leaving are servers in maintenance that still have connections.
 	leaving []leaver
+	// deserted are backends that were added and will be deleted as soon as they can be.
+	deserted []string
 	// amiss sets right the servers that were found with another state or weight.
 	amiss []command
 	maps  map[string]map[string]string
@@ -49,6 +51,9 @@ type backend struct {
 	has map[string]server // the section's own servers field is not kept up to date
 	// added: it is not of the configuration, or is one of the pool.
 	added bool
+	// closed: it was added, nobody has it any more, and it takes no requests; demolished: it is
+	// being deleted as well.
+	closed, demolished bool
 }
 
 // leaver is a server that will be deleted as soon as it can be. Its backend is free then,

@@ -72,7 +72,7 @@ func (c *Controller) exec(ctx context.Context, list []command) error {
 	}
 	for i, answer := range answers {
 		switch {
-		case !refusalAnswer.MatchString(answer) && strings.Contains(answer, list[i].wants):
+		case list[i].done(answer):
 		case list[i].refused != nil:
 			list[i].refused()
 		case err == nil:
@@ -125,6 +125,10 @@ func (c *Controller) resync(ctx context.Context) (*plan, error) {
 func (l *live) read(ctx context.Context, from Commander) error {
 	files := sortedKeys(l.maps)
 	commands := []string{"show servers state"}
+	if l.can.AddBackend {
+		commands = append(commands, "show backend")
+	}
+	first := len(commands)
 	for _, file := range files {
 		commands = append(commands, "show map "+file)
 	}
@@ -132,11 +136,15 @@ func (l *live) read(ctx context.Context, from Commander) error {
 	if err != nil {
 		return fmt.Errorf("read what haproxy holds: %w", err)
 	}
+	if l.can.AddBackend && !l.readBackends(answers[1]) {
+		return errors.New("haproxy has lost a backend that was added")
+	}
 	for i, file := range files {
-		if refusalAnswer.MatchString(answers[i+1]) {
-			return fmt.Errorf("read map %s: %.200q", file, answers[i+1])
+		answer := answers[first+i]
+		if refusalAnswer.MatchString(answer) {
+			return fmt.Errorf("read map %s: %.200q", file, answer)
 		}
-		l.maps[file] = parseMap(answers[i+1])
+		l.maps[file] = parseMap(answer)
 	}
 	return l.readServers(answers[0])
 }

@@ -65,8 +65,10 @@ func (l *live) hire(backend string, have, want server) []command {
 	case have.addr.IsValid():
 		return append([]command{moveServer(backend, &want)}, adjust(backend, &have, &want)...)
 	case back >= 0: // it has not gone yet
+		was := l.leaving[back].server
+		was.weight, was.maint = -1, true
 		l.leaving = slices.Delete(l.leaving, back, back+1)
-		return append([]command{moveServer(backend, &want)}, adjust(backend, &server{weight: -1, maint: true}, &want)...)
+		return l.hire(backend, was, want)
 	case have.name != "": // a line of the configuration without an address cannot get one
 		return append([]command{retire(id), deleteServer(id, nil)}, addServer(backend, &want)...)
 	}
@@ -87,23 +89,17 @@ func (l *live) delete(p *plan, id leaver) {
 	p.vacated = append(p.vacated, id.backend)
 }
 
-// retry plans to delete the servers that had connections before.
+// retry plans to delete the servers that had connections before, and backends that had
+// servers.
 func (l *live) retry(p *plan) {
 	again := l.leaving
 	l.leaving = nil
 	for _, id := range again {
 		l.delete(p, id)
 	}
-}
-
-// vacate frees a backend of the pool that nobody has and that no server has to leave.
-func (l *live) vacate(name string) {
-	b := l.backends[name]
-	if b == nil || !pooled(name) || b.owner != "" || len(b.has) > 0 {
-		return
-	}
-	if !slices.ContainsFunc(l.leaving, func(o leaver) bool { return o.backend == name }) {
-		delete(l.backends, name)
-		l.free = append(l.free, name)
+	deserted := l.deserted
+	l.deserted = nil
+	for _, name := range deserted {
+		l.demolish(p, name)
 	}
 }

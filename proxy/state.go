@@ -133,12 +133,10 @@ type Process interface {
 
 // Capabilities are what the commands of an HAProxy can do, by its version.
 type Capabilities struct {
-	// AddBackend (3.4): backends can be added; Experimental: only in experimental mode.
-	AddBackend, Experimental bool
+	// AddBackend (3.4): backends can be added and deleted.
+	AddBackend bool
 	// Cookie (3.0): servers that are added may have a cookie.
 	Cookie bool
-	// LongCertificates (3.4): a certificate may be longer than a buffer.
-	LongCertificates bool
 }
 
 // ProcessState is what runs now.

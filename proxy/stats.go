@@ -24,6 +24,8 @@ type Stats struct {
 const (
 	// statsSection cannot be the name of a service's backend, which ends in a port.
 	statsSection = "statistics"
+	// statsFrontend differs from it, since HAProxy 3.3 and newer give no two sections one name.
+	statsFrontend = "statistics_port"
 	// statsUsers identifies the page's user list in the maps; no service is called so.
 	statsUsers = "*statistics"
 	// everybody, as user and as password, opens the page.
@@ -78,7 +80,7 @@ func (s *shape) statistics(t *text) {
 		return
 	}
 	if port := o.OwnStatsPort(); port > 0 {
-		t.section("frontend", statsSection)
+		t.section("frontend", statsFrontend)
 		t.line("bind", bindWord(o.BindAddr, port))
 		o.AccessLog.http(t)
 		t.line("default_backend", statsSection)

@@ -153,7 +153,7 @@ func readBack(t *testing.T, config string) map[string][]string {
 	t.Helper()
 	dir := t.TempDir()
 	socket, file := filepath.Join(dir, "s"), filepath.Join(dir, "c")
-	if err := os.WriteFile(file, []byte("global\n stats socket "+socket+"\n"+config), 0o600); err != nil {
+	if err := os.WriteFile(file, []byte("global\n stats socket "+socket+" level admin\n"+config), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	cmd := exec.CommandContext(t.Context(), "haproxy", "-db", "-f", file)

@@ -27,6 +27,7 @@ func (l *live) serve(m *Model, p *plan, name string) {
 				l.abandon(p, old)
 			}
 			l.bind(s.tenant(), home)
+			l.open(p, home)
 			m.routing.touchAll(part.routes)
 		}
 		l.staff(p, home, s.servers)
@@ -69,7 +70,7 @@ func (l *live) home(s *section) string {
 func (l *live) settle(p *plan, s *section) string {
 	name := s.name
 	if l.can.AddBackend && l.backends[name] == nil {
-		p.commands = append(p.commands, addBackend(name, l.can)...)
+		p.commands = append(p.commands, addBackend(name)...)
 	} else {
 		name = l.free[len(l.free)-1]
 		l.free = l.free[:len(l.free)-1]
@@ -89,23 +90,5 @@ func (l *live) release(m *Model, p *plan, name string) {
 		home := l.bound[tenant{name, atRest}]
 		l.unbind(tenant{name, atRest})
 		l.abandon(p, home)
-	}
-}
-
-// abandon leaves a backend without owner. Those of the configuration stay as they are until
-// the next load: their service may come back.
-func (l *live) abandon(p *plan, name string) {
-	b := l.backends[name]
-	b.owner, l.drifted = "", true
-	if _, ranked := l.maps[rankFile][name]; ranked {
-		delete(l.maps[rankFile], name)
-		p.after = append(p.after, deleteLine(rankFile, name))
-	}
-	if !b.added {
-		return
-	}
-	p.vacated = append(p.vacated, name)
-	for _, gone := range sortedKeys(b.has) {
-		l.dismiss(p, b, gone)
 	}
 }

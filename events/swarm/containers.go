@@ -87,8 +87,9 @@ func (d *docker) containerObject(id string, list []container.Summary) (Object, b
 	o := Object{
 		Name: a.name, Params: a.params, Invalid: a.invalid,
 		Created: time.Unix(list[len(list)-1].Created, 0), Updated: time.Unix(list[0].Created, 0), Relabelled: time.Unix(list[0].Created, 0),
-		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: id, Labels: labelsDigest(a.params)},
+		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: id},
 	}
+	d.rules.sign(&o)
 	o.Remove = a.params.Get("replicas") == "0"
 	addrs, ready := running(list, a.network)
 	o.Runs = ready

@@ -128,8 +128,8 @@ func (w *World) about(o picked) (Step, bool) {
 		s.Do = Ask
 	case o.Remove:
 		s.Do, s.Confirmed, s.Reason = Remove, true, "it is scaled to nothing"
-	case announced(o.Object, entry):
-		return s, false
+	case announced(o.Object, entry) && o.Secrets == "":
+		return s, false // of secrets only the API can tell whether they are the same
 	default:
 		s.Do = Announce
 	}

@@ -59,6 +59,7 @@ func TestDecide(t *testing.T) {
 		{"own, another number of replicas", []swarm.Object{object("web", "1", "a")}, &swarm.Listed{Stamp: "s", Source: own("1", "a"), Replicas: &two}, swarm.Memory{}, "announce web s"},
 		{"own, scaled to nothing", []swarm.Object{with(object("web", "1", "a"), func(o *swarm.Object) { o.Remove = true })}, &swarm.Listed{Stamp: "s", Source: own("1", "a")}, swarm.Memory{}, "remove web s confirmed"},
 		{"own, invalid labels", []swarm.Object{with(object("web", "1", "b"), func(o *swarm.Object) { o.Invalid = "x" })}, &swarm.Listed{Stamp: "s", Source: own("1", "a")}, swarm.Memory{}, "refuse web s"},
+		{"own, with secrets that are not known to be the same", []swarm.Object{with(object("web", "1", "a"), func(o *swarm.Object) { o.Secrets = "x" })}, &swarm.Listed{Stamp: "s", Source: own("1", "a")}, swarm.Memory{}, "announce web s"},
 		{"own and gone", nil, &swarm.Listed{Stamp: "s", Source: own("1", "a")}, swarm.Memory{}, "remove web s"},
 		{"own, there without label", nil, &swarm.Listed{Stamp: "s", Source: own("unlabelled", "a")}, swarm.Memory{}, "remove web s confirmed"},
 		{"own, renamed", []swarm.Object{object("new", "1", "b")}, &swarm.Listed{Stamp: "s", Source: own("1", "a")}, swarm.Memory{}, "ask new ; remove web s confirmed"},

@@ -20,12 +20,18 @@ const dockerTimeout = 15 * time.Second
 // errNoManager: the daemon is a worker of a Swarm, which cannot list services.
 var errNoManager = errors.New("this node is a worker of a Swarm: name a manager with --docker-host")
 
+// leftFor is how long a manager must say that it is in no Swarm before its containers are
+// looked at instead: a daemon that stops says so too.
+const leftFor = 30 * time.Second
+
 // docker asks one Docker daemon. It is not safe for concurrent use but for events.
 type docker struct {
 	client *client.Client
 	rules  rules
 	// kind and cluster are what the daemon was when it was last asked; empty: not known.
 	kind, cluster string
+	// managed is when it was last the manager of a Swarm; zero: never.
+	managed time.Time
 }
 
 func connect(c Config) (*client.Client, error) {
@@ -46,6 +52,8 @@ func (d *docker) identify(ctx context.Context) error {
 	}
 	info := res.Info
 	switch state := info.Swarm.LocalNodeState; {
+	case (state == swarm.LocalNodeStateInactive || state == "") && time.Since(d.managed) < leftFor:
+		return errors.New("ask Docker what it is: it has just left its Swarm, or stops")
 	case state == swarm.LocalNodeStateInactive || state == "":
 		d.kind, d.cluster = service.DockerSource, info.ID
 	case state != swarm.LocalNodeStateActive:
@@ -53,7 +61,7 @@ func (d *docker) identify(ctx context.Context) error {
 	case !info.Swarm.ControlAvailable:
 		return errNoManager
 	case info.Swarm.Cluster != nil:
-		d.kind, d.cluster = service.SwarmSource, info.Swarm.Cluster.ID
+		d.kind, d.cluster, d.managed = service.SwarmSource, info.Swarm.Cluster.ID, time.Now()
 	}
 	if d.cluster == "" {
 		d.kind = ""

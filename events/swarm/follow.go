@@ -2,6 +2,8 @@ package swarm
 
 import (
 	"context"
+	"errors"
+	"io"
 	"strconv"
 	"time"
 
@@ -11,11 +13,15 @@ import (
 // follow turns Docker's events into "look again soon". What an event says is not looked at,
 // so that one that is lost, late or double does no harm.
 func (w *Watcher) follow(ctx context.Context) error {
-	since := ""
+	since, told := "", ""
 	for {
-		last := w.listen(ctx, since)
+		last, err := w.listen(ctx, since)
 		if last > 0 {
 			since = strconv.FormatInt(last/int64(time.Second), 10)
+		}
+		if err != nil && ctx.Err() == nil && err.Error() != told {
+			told = err.Error() // each reason once
+			w.log.Warn().Err(err).Msg("cannot follow Docker's events, looking every second meanwhile")
 		}
 		if !wait(ctx, again) {
 			return ctx.Err()
@@ -25,8 +31,8 @@ func (w *Watcher) follow(ctx context.Context) error {
 }
 
 // listen follows until the stream breaks, and returns the time of the last event in
-// nanoseconds since 1970, zero without one.
-func (w *Watcher) listen(ctx context.Context, since string) int64 {
+// nanoseconds since 1970, zero without one. The error is nil if the stream just ended.
+func (w *Watcher) listen(ctx context.Context, since string) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	filters := client.Filters{}.
@@ -40,10 +46,10 @@ func (w *Watcher) listen(ctx context.Context, since string) int64 {
 			last = max(last, m.TimeNano)
 			w.signal()
 		case err := <-stream.Err:
-			if ctx.Err() == nil {
-				w.log.Debug().Err(err).Msg("Docker's events broke off")
+			if errors.Is(err, io.EOF) {
+				err = nil
 			}
-			return last
+			return last, err
 		}
 	}
 }

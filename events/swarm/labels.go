@@ -26,6 +26,25 @@ var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$`)
 // rules are the settings that decide what labels mean.
 type rules struct {
 	notify, prefix string
+	// secrets are the parameters that are secret, in lower case, as any spelling is read.
+	secrets map[string]bool
+}
+
+func newRules(notify, prefix string) rules {
+	r := rules{notify: notify, prefix: prefix, secrets: map[string]bool{}}
+	for _, p := range service.Parameters() {
+		if p.Type == service.Secret {
+			r.secrets[strings.ToLower(p.Name)] = true
+		}
+	}
+	return r
+}
+
+// sign gives an object the digests of its parameters.
+func (r rules) sign(o *Object) {
+	secret := func(name string) bool { return r.secrets[strings.ToLower(name)] }
+	o.Source.Labels = digestOf(o.Params, func(name string) bool { return !secret(name) })
+	o.Secrets = digestOf(o.Params, secret)
 }
 
 // asked is what labels ask for.

@@ -30,6 +30,9 @@ type Object struct {
 	// since a time after that.
 	Updated, Relabelled time.Time
 	Tasks               service.Tasks
+	// Secrets is a digest of the parameters that are secret; empty: there are none. It stays
+	// here: beside the rest, in the log, it would let anybody try passwords.
+	Secrets string
 	// Invalid is why its labels cannot be announced at all.
 	Invalid string
 }
@@ -59,13 +62,17 @@ func digest(texts ...string) string {
 	return hex.EncodeToString(sum[:8])
 }
 
-// labelsDigest is that of the parameters but for the number of replicas, which no label says.
-func labelsDigest(params url.Values) string {
+// digestOf is that of the parameters that pick takes. The number of replicas is in none,
+// since no label says it.
+func digestOf(params url.Values, pick func(name string) bool) string {
 	texts := make([]string, 0, len(params))
 	for name := range params {
-		if name != "replicas" {
+		if name != "replicas" && pick(name) {
 			texts = append(texts, name+"="+params.Get(name))
 		}
+	}
+	if len(texts) == 0 {
+		return ""
 	}
 	slices.Sort(texts)
 	return digest(texts...)
@@ -76,7 +83,7 @@ func (o *Object) replicas() string { return o.Params.Get("replicas") }
 
 // asks is equal for objects that ask for the same.
 func (o *Object) asks() string {
-	return digest(o.Source.Cluster, o.Source.ID, o.Source.Labels, o.replicas(), strconv.FormatBool(o.Remove), o.Invalid)
+	return digest(o.Source.Cluster, o.Source.ID, o.Source.Labels, o.Secrets, o.replicas(), strconv.FormatBool(o.Remove), o.Invalid)
 }
 
 // usesTasks reports whether the definition balances over tasks instead of the name.

@@ -63,7 +63,7 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 		Name: a.name, Params: a.params, Invalid: a.invalid, Created: s.CreatedAt, Updated: s.UpdatedAt, Relabelled: s.UpdatedAt,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: s.ID, Version: s.Version.Index},
 	}
-	o.Source.Labels = labelsDigest(a.params)
+	d.rules.sign(&o)
 	if before := s.PreviousSpec; before != nil && maps.Equal(before.Labels, s.Spec.Labels) {
 		o.Relabelled = s.CreatedAt // the last update was about something else
 	}

@@ -4,77 +4,100 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
+
+	"golang.org/x/sync/errgroup"
 )
 
-// maxFailures is how many services in a row may fail before a look ends: then it is the API
-// that fails.
-const maxFailures = 3
+const (
+	// atOnce is how many steps are done at the same time.
+	atOnce = 8
+	// maxFailures is how many steps in a row may fail before a look ends: then it is the API
+	// that fails, and not one service.
+	maxFailures = 3
+)
 
 // settle does what there is to do. It reports false if something is left to be looked at
 // again in a moment.
 func (w *Watcher) settle(ctx context.Context, seen *Seen, listed map[string]Listed) (bool, error) {
-	steps := Decide(World{Seen: seen, Listed: listed, Memory: w.memory, Now: time.Now()})
-	removable := w.believes(seen, steps)
-	done, failures := removable, 0
-	var first error
-	kept := map[string]bool{} // ids whose announcement did not get through
-	for _, s := range steps {
-		if s.Do == Remove && (!removable || kept[s.Entry.Source.ID]) {
-			continue
+	var announcements, removals []Step
+	for _, s := range Decide(World{Seen: seen, Listed: listed, Memory: w.memory, Now: time.Now()}) {
+		if s.Do == Remove {
+			removals = append(removals, s)
+		} else {
+			announcements = append(announcements, s)
 		}
-		err := w.do(ctx, s, listed)
-		if err != nil && s.Object != nil {
-			kept[s.Object.Source.ID] = true
+	}
+	removable := w.believes(seen, removals)
+	first := w.pass(ctx, announcements, listed)
+	var second passed
+	if removable && !first.stopped {
+		removals = slices.DeleteFunc(removals, func(s Step) bool { return first.failed[s.Entry.Source.ID] })
+		second = w.pass(ctx, removals, listed)
+	}
+	w.forget(seen)
+	err := firstOf(first.err, second.err)
+	if !first.stopped && !second.stopped {
+		err = firstOf(err, w.tell(ctx, seen, listed))
+	}
+	return removable && !first.raced && !second.raced, err
+}
+
+// passed is what became of several steps.
+type passed struct {
+	failed map[string]bool // ids of objects
+	raced  bool
+	err    error // of the API or Docker
+	// stopped: the rest was not tried.
+	stopped bool
+}
+
+// pass does steps, several at once, and stops early if it is not the steps that fail.
+func (w *Watcher) pass(ctx context.Context, steps []Step, listed map[string]Listed) passed {
+	p := passed{failed: map[string]bool{}}
+	failures := 0
+	for chunk := range slices.Chunk(steps, atOnce) {
+		outcomes := make([]outcome, len(chunk))
+		var group errgroup.Group
+		for i, s := range chunk {
+			group.Go(func() error { outcomes[i] = w.attempt(ctx, s); return nil })
 		}
-		switch {
-		case err == nil, errors.Is(err, ErrRefused):
-			failures = 0
-		case errors.Is(err, ErrRaced):
-			done, failures = false, 0
-		default:
-			failures++
-			if first == nil {
-				first = err
+		_ = group.Wait() // outcomes hold the errors
+		for _, o := range outcomes {
+			w.note(o, listed)
+			if o.err != nil && o.Object != nil {
+				p.failed[o.Object.Source.ID] = true
+			}
+			switch {
+			case o.err == nil, errors.Is(o.err, ErrRefused):
+				failures = 0
+			case errors.Is(o.err, ErrRaced):
+				p.raced, failures = true, 0
+			default:
+				failures++
+				p.err = firstOf(p.err, o.err)
 			}
 		}
 		if failures >= maxFailures || ctx.Err() != nil {
-			return false, first
+			p.stopped = true
+			break
 		}
 	}
-	w.forget(seen)
-	if first != nil {
-		return false, first
-	}
-	return done, w.tell(ctx, seen, listed)
+	return p
 }
 
-// do does one step, and changes listed as it changes the state.
-func (w *Watcher) do(ctx context.Context, s Step, listed map[string]Listed) error {
-	if s.Do == Remove {
-		err := w.remove(ctx, s)
-		if err == nil {
-			delete(listed, s.Name)
-		}
-		return err
+func firstOf(a, b error) error {
+	if a != nil {
+		return a
 	}
-	changed, err := w.decide(ctx, s)
-	if changed {
-		l := listed[s.Name]
-		l.Name, l.Source = s.Name, &s.Object.Source
-		listed[s.Name] = l
-	}
-	return err
+	return b
 }
 
 // believes reports whether removals may be made: not while Docker has nothing at all of
 // late, although it had before. That may be a daemon that has lost its state.
-func (w *Watcher) believes(seen *Seen, steps []Step) bool {
-	removes := false
-	for _, s := range steps {
-		removes = removes || s.Do == Remove
-	}
-	if len(seen.IDs) > 0 || !removes {
+func (w *Watcher) believes(seen *Seen, removals []Step) bool {
+	if len(seen.IDs) > 0 || len(removals) == 0 {
 		w.emptySince = time.Time{}
 		return true
 	}

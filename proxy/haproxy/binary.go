@@ -138,8 +138,8 @@ func environment() []string {
 // Capabilities are what commands can do in this version.
 func (b Binary) Capabilities() proxy.Capabilities {
 	return proxy.Capabilities{
-		AddBackend: b.atLeast(3, 4), Experimental: b.Major == 3 && b.Minor == 4,
-		Cookie: b.atLeast(3, 0), LongCertificates: b.atLeast(3, 4),
+		Cookie:     b.atLeast(3, 0),
+		AddBackend: b.atLeast(3, 4),
 	}
 }
 

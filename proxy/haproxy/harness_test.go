@@ -119,6 +119,7 @@ func newRig(t testing.TB, changes ...rigChange) *rig {
 	cfg := proxy.Config{
 		Options: o, Source: r.source, Process: haproxy.New(r.config), WriteFile: writeFile, Logger: zerolog.Nop(),
 		Lookup: hosts(nil), Interval: 50 * time.Millisecond, Earlier: r.history,
+		Capabilities: binary.Capabilities(),
 	}
 	for _, change := range changes {
 		change(r, &cfg)

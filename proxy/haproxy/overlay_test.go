@@ -76,7 +76,7 @@ func twinTable(_ *rig, cfg *proxy.Config) {
 }
 
 func TestOverlaysNeedNoLoad(t *testing.T) {
-	r := newRig(t, twinTable)
+	r := newRig(t, twinTable, agreeing)
 	port := twins(t, "one", "two")
 	for name, query := range map[string]string{
 		"plain": "", "own": "&users=u:p", "bound": "&sessionType=sticky-server", "looked": "&discoveryType=DNS", "raw": "&timeoutTunnel=7200",
@@ -123,7 +123,7 @@ func TestOverlaysNeedNoLoad(t *testing.T) {
 }
 
 func TestOverlaysOutliveLoadsAndDeaths(t *testing.T) {
-	r := newRig(t, twinTable)
+	r := newRig(t, twinTable, agreeing)
 	port := twins(t, "one", "two")
 	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=twins&port=" + port)
 	r.overlay("x", `{"servers":{"127.0.0.1":{"weight":3},"127.0.0.2":{"state":"maint"}}}`)
@@ -142,10 +142,11 @@ func TestOverlaysOutliveLoadsAndDeaths(t *testing.T) {
 		t.Fatal(err)
 	}
 	check("after a load")
-	masters := r.masters()
+	masters, orphans := r.masters(), r.workers()
 	r.signal(masters, syscall.SIGKILL)
-	r.await("another HAProxy", func() bool {
-		return !slices.Equal(masters, r.masters()) && r.controller.Report().Ready && r.asDesiredAt("/x", "one")
+	r.await("another HAProxy alone", func() bool {
+		left := slices.ContainsFunc(r.workers(), func(pid int) bool { return slices.Contains(orphans, pid) })
+		return !left && !slices.Equal(masters, r.masters()) && r.controller.Report().Ready && r.asDesiredAt("/x", "one")
 	})
 	check("after its death")
 	r.live(r.source.remove("x"))
@@ -164,7 +165,7 @@ func (r *rig) asDesiredAt(path, backend string) bool {
 
 // Clients bound to a server by a cookie stay with it while it is drained, not in maintenance.
 func TestDrainKeepsWhoIsBound(t *testing.T) {
-	r := newRig(t, twinTable)
+	r := newRig(t, twinTable, agreeing)
 	r.reconfigure("serviceName=bound&servicePath=/&sessionType=sticky-server&port=" + twins(t, "one", "two"))
 	bound := call{path: "/", header: http.Header{}}
 	for bound.header.Get("Cookie") == "" {
@@ -215,7 +216,7 @@ func TestOverlaysLetRequestsFinish(t *testing.T) {
 // Where HAProxy lays out weights once and for all, drain and maintenance need no load all
 // the same; only a weight of its own does.
 func TestOverlaysOverFixedBalancing(t *testing.T) {
-	r := newRig(t, raw, twinTable)
+	r := newRig(t, raw, twinTable, agreeing)
 	port := twins(t, "one", "two")
 	r.publish("serviceName=x&servicePath=/x&outboundHostname=twins&port=" + port)
 	entry := freePort(t)

@@ -110,7 +110,7 @@ func (r *rig) agrees() {
 }
 
 func TestPlainServicesNeedNoLoad(t *testing.T) {
-	r := newRig(t)
+	r := newRig(t, agreeing)
 	a, b := echo(t, "a"), echo(t, "b")
 	r.reconfigure("serviceName=first&servicePath=/first&outboundHostname=127.0.0.1&port=" + a)
 	loads := r.controller.Report().Generation
@@ -151,7 +151,7 @@ func TestAddressesChangeWithoutALoad(t *testing.T) {
 	ports := []string{echo(t, "one")}
 	table := map[string]string{"some.host": "127.0.0.9"}
 	var mu sync.Mutex
-	r := newRig(t, func(_ *rig, cfg *proxy.Config) {
+	r := newRig(t, agreeing, func(_ *rig, cfg *proxy.Config) {
 		cfg.Lookup, cfg.Resolve = lookupLocked(&mu, table), 20*time.Millisecond
 	})
 	for _, query := range []string{"serviceName=n&servicePath=/n", "serviceName=late&servicePath=/late", "serviceName=auth&servicePath=/auth&users=u:p"} {
@@ -191,7 +191,7 @@ func addressesOf(state, service string) []string {
 // Whatever changes in whatever order, HAProxy holds what a load of the files would give.
 func TestRandomChangesAgreeWithTheFiles(t *testing.T) {
 	random := seeded(t)
-	r := newRig(t, raw, told)
+	r := newRig(t, raw, agreeing)
 	ports := []string{echo(t, "a"), echo(t, "b")}
 	for round := range 12 {
 		var last uint64

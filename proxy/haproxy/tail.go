@@ -21,10 +21,16 @@ type tail struct {
 	data    []byte
 	dropped int64
 	partial []byte
+	// vacated is the backend that the last line says a server was taken out of.
+	vacated string
 }
 
-// spareIsEmpty matches what HAProxy tells when a service has given its spare backend back.
-var spareIsEmpty = regexp.MustCompile(`backend 'pool:[0-9]+' has no server available`)
+// retired and empty match what HAProxy tells, one after the other, when a command has taken
+// the last server out of a backend.
+var (
+	retired = regexp.MustCompile(`Server ([^/ ]+)/\S+ is going DOWN for maintenance`)
+	empty   = regexp.MustCompile(`backend '([^']+)' has no server available`)
+)
 
 func newTail(logger zerolog.Logger) *tail { return &tail{logger: logger} }
 
@@ -53,14 +59,24 @@ func (t *tail) Write(p []byte) (int, error) {
 }
 
 func (t *tail) log(line string) {
+	before := t.vacated
+	t.vacated = part(retired, line)
 	switch {
-	case spareIsEmpty.MatchString(line): // what is meant to be
+	case before != "" && part(empty, line) == before: // what is meant to be
 		t.logger.Debug().Str("line", line).Msg("haproxy says")
 	case strings.HasPrefix(line, "[ALERT]"):
 		t.logger.Warn().Str("line", line).Msg("haproxy alert")
 	case strings.TrimSpace(line) != "":
 		t.logger.Debug().Str("line", line).Msg("haproxy says")
 	}
+}
+
+// part is what the group of a pattern matches in a line, "" if the pattern does not.
+func part(pattern *regexp.Regexp, line string) string {
+	if found := pattern.FindStringSubmatch(line); found != nil {
+		return found[1]
+	}
+	return ""
 }
 
 // mark is the position behind everything written so far.

@@ -68,10 +68,10 @@ func TestReplicaBesideAnotherStaysUnready(t *testing.T) {
 		go func() { done <- s.await(t.Context()) }()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if s.trouble() == "" || !strings.Contains(log.String(), `SLUICE_NATS_URL: \"nats://broker:4222\"`) {
+		if s.trouble() == "" || !strings.Contains(log.String(), "SLUICE_NATS_URL: nats://broker:4222") {
 			t.Errorf("trouble %q, said %s", s.trouble(), log)
 		}
-		if n := strings.Count(log.String(), "services:"); n != 1 {
+		if n := strings.Count(log.String(), `"services:"`); n != 1 {
 			t.Errorf("told %d times", n)
 		}
 		d.set()
@@ -117,7 +117,7 @@ func TestReplicasThatStartTogether(t *testing.T) {
 				d.set("10.0.1.5", c.other)
 				time.Sleep(time.Minute)
 				synctest.Wait()
-				if !strings.Contains(log.String(), "services:") {
+				if !strings.Contains(log.String(), `"services:"`) {
 					t.Errorf("said %s", log)
 				}
 				if !c.ends {

@@ -157,6 +157,29 @@ func TestAFailingDockerRemovesNothing(t *testing.T) {
 	w.want(t, "")
 }
 
+// TestAManagerThatStopsIsNoPlainHost: Docker says that it is in no Swarm while it stops.
+func TestAManagerThatStopsIsNoPlainHost(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, false)
+	w.docker.Container("old", "172.18.0.2", "Up 1 second", labels("/old"))
+	w.docker.Run("web", "10.0.0.5", labels("/web"))
+	w.watcher(t)
+	w.want(t, "web /web")
+	w.docker.Leave(true)
+	from := w.docker.Asked("/info")
+	eventually(t, func() string {
+		if w.docker.Asked("/info") < from+3 {
+			return "it does not look"
+		}
+		return ""
+	})
+	w.want(t, "web /web")
+	w.docker.Leave(false)
+	w.docker.Remove("web")
+	w.docker.Run("new", "10.0.0.6", labels("/new"))
+	w.want(t, "new /new")
+}
+
 // TestLostEventsLoseNothing: the comparison of everything finds what no event told.
 func TestLostEventsLoseNothing(t *testing.T) {
 	t.Parallel()
@@ -319,4 +342,42 @@ func TestContainersOfAPlainHost(t *testing.T) {
 	w.want(t, "alone /alone; web /web")
 	w.docker.RemoveContainer("alone")
 	w.want(t, "web /web")
+}
+
+// TestSecretsInLabels: a change is noticed, a repetition makes no event, and the log has
+// nothing to try passwords against.
+func TestSecretsInLabels(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, false)
+	stop := w.watcher(t)
+	sources := func() (all []string) {
+		for _, r := range w.records(t) {
+			var doc service.Service
+			if err := json.Unmarshal(r.Data, &doc); err != nil {
+				t.Fatal(err)
+			}
+			all = append(all, doc.Source.Labels)
+		}
+		return all
+	}
+	events := func(want int) {
+		t.Helper()
+		eventually(t, func() string {
+			if got := len(w.records(t)); got != want {
+				return fmt.Sprintf("%d events, want %d", got, want)
+			}
+			return ""
+		})
+	}
+	w.docker.Run("web", "10.0.0.5", labels("/web", "com.df.users", "ann:one"))
+	events(1)
+	w.docker.Service("web", labels("/web", "com.df.users", "ann:two"), 1)
+	events(2)
+	stop()
+	w.watcher(t)
+	w.looks(t, 4)
+	events(2)
+	if s := sources(); s[0] != s[1] {
+		t.Errorf("digests %v depend on the password", s)
+	}
 }

@@ -16,6 +16,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"sluice/crdt/seal"
 	"sluice/crdt/service"
 	"sluice/events"
 	"sluice/events/api"
@@ -38,9 +39,12 @@ func startWatched(t *testing.T, plain bool) *watched {
 	t.Helper()
 	w := &watched{plain: plain, docker: dockertest.Start(t, plain), backend: apitest.New()}
 	b := w.backend
-	var err error
+	key, err := seal.Parse("a cluster key of more than 32 characters")
+	if err != nil {
+		t.Fatal(err)
+	}
 	w.server, err = api.NewServer(api.Config{Addr: "127.0.0.1:0", Replica: b, Waiter: b, Replicas: b, Proxy: b, History: b,
-		Defaults: service.Defaults{Separator: ","}, Instance: "docker-flow", Insecure: true, Log: zerolog.Nop()})
+		Defaults: service.Defaults{Separator: ","}, Instance: "docker-flow", Key: key, Insecure: true, Log: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -123,8 +123,12 @@ func stream(t testing.TB) string {
 type load struct {
 	t         testing.TB
 	container string
-	stopped   bool
+	began     time.Time
+	least     int // requests
 }
+
+// perSecond is what the load does not fall short of.
+const perSecond = 150
 
 // result is what became of its requests.
 type result struct {
@@ -135,7 +139,7 @@ type result struct {
 // startLoad asks path, behind which go-demo is, about 200 times a second.
 func startLoad(t testing.TB, path string) *load {
 	t.Helper()
-	l := &load{t: t, container: docker(t, "run", "-d", "--network", network, loadImage, "run", "http://tasks.proxy"+path, hello)}
+	l := &load{t: t, began: time.Now(), least: 100, container: docker(t, "run", "-d", "--network", network, loadImage, "run", "http://tasks.proxy"+path, hello)}
 	t.Cleanup(func() { docker(t, "rm", "-f", l.container) })
 	return l
 }
@@ -150,9 +154,22 @@ func (l *load) stop() {
 		l.t.Fatal(err)
 	}
 	l.t.Logf("%d of %d requests failed", r.Failed, r.Sent)
-	if r.Failed > 0 || r.Sent < 100 {
+	if r.Failed > 0 || r.Sent < l.least {
 		l.t.Errorf("%d of %d requests failed:\n%s", r.Failed, r.Sent, strings.Join(r.First, "\n"))
 	}
+}
+
+// atLeast waits until about n requests were sent.
+func (l *load) atLeast(n int) {
+	l.t.Helper()
+	l.least = n
+	enough := time.Duration(n/perSecond+5) * time.Second
+	eventually(l.t, enough+10*time.Second, fmt.Sprintf("%d requests", n), func() error {
+		if took := time.Since(l.began); took < enough {
+			return fmt.Errorf("only %v", took)
+		}
+		return nil
+	})
 }
 
 // settle lets the load meet what has just been reached.

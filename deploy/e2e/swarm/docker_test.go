@@ -27,6 +27,14 @@ func try(ctx context.Context, input string, args ...string) (string, error) {
 	return strings.TrimSpace(out.String()), nil
 }
 
+// said is the end of what the tasks of a service have logged, on both of their outputs.
+func said(ctx context.Context, service string) (string, error) {
+	ctx, cancel := context.WithTimeout(ctx, 20*time.Second)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "docker", "service", "logs", "--raw", "--tail", "40", service).CombinedOutput()
+	return string(out), err
+}
+
 // docker runs docker and expects that it works.
 func docker(t testing.TB, args ...string) string {
 	t.Helper()
@@ -115,7 +123,7 @@ func logs(ctx context.Context, services ...string) string {
 	var b strings.Builder
 	for _, service := range services {
 		ps, err := try(ctx, "", "service", "ps", "--no-trunc", "--format", "{{.Name}} {{.CurrentState}} {{.Error}}", service)
-		text, logErr := try(ctx, "", "service", "logs", "--raw", "--tail", "30", service)
+		text, logErr := said(ctx, service)
 		fmt.Fprintf(&b, "--- %s\n%s\n%s\n", service, ps, text)
 		if err := errors.Join(err, logErr); err != nil {
 			fmt.Fprintln(&b, err)

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"strings"
 	"testing"
 	"time"
 )
@@ -15,6 +16,7 @@ const (
 	stackName = "sluice"
 	proxy     = stackName + "_proxy"
 	broker    = stackName + "_broker"
+	watch     = stackName + "_watch"
 	consul    = stackName + "_consul"
 	network   = "proxy"
 	control   = stackName + "_control"
@@ -42,7 +44,7 @@ func deployAndRun(m *testing.M) int {
 	ctx := context.Background()
 	since := time.Now()
 	if err := errors.Join(deploy(ctx), awaitProxies(ctx)); err != nil {
-		fmt.Fprintf(os.Stderr, "%v\n%s", err, logs(ctx, proxy, broker, consul))
+		fmt.Fprintf(os.Stderr, "%v\n%s", err, logs(ctx, proxy, broker, consul, watch))
 		return 1
 	}
 	fmt.Printf("deployed the stack in %v\n", time.Since(since).Round(time.Second))
@@ -73,6 +75,7 @@ func deploy(ctx context.Context) error {
 	}
 	for name, value := range map[string]string{
 		"HTTP_PORT": "0", "HTTPS_PORT": "0", "PUBLISH_MODE": "host", "CONSUL_IMAGE": "sluice-consul:latest",
+		"DOCKER_SOCKET": strings.TrimPrefix(os.Getenv("DOCKER_HOST"), "unix://"),
 	} {
 		if err := os.Setenv(name, value); err != nil {
 			return err
@@ -122,8 +125,9 @@ func remove(ctx context.Context) error {
 // ready waits for the stack as every test begins with it: three proxies with go-demo routed.
 func ready(t *testing.T) {
 	t.Helper()
-	showLogs(t, proxy, broker, consul)
+	showLogs(t, proxy, broker, consul, watch)
 	waitHealthy(t, broker, 1)
+	waitHealthy(t, watch, 1)
 	waitHealthy(t, proxy, 3)
 	// Not distribute=true: it waits for a replica that a test before has killed, for a minute.
 	change(t, routeTo(demo, "/demo"))

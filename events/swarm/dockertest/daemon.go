@@ -62,6 +62,9 @@ func (d *Daemon) Fault(f func(path string) int) { d.with(func() { d.fault = f })
 // Empty makes it list nothing at all, although it has the same as before.
 func (d *Daemon) Empty(on bool) { d.with(func() { d.empty = on }) }
 
+// Leave makes it a plain host, as which a manager shows itself while it stops.
+func (d *Daemon) Leave(on bool) { d.with(func() { d.plain = on }) }
+
 // Silent makes it lose its events.
 func (d *Daemon) Silent(on bool) { d.with(func() { d.silent = on }) }
 

@@ -5,6 +5,7 @@
 //	load get URL                     one request: the body; exit 1 unless the status is 2xx
 //	load each URL                    one request to every address of the host: a line of JSON each
 //	load first URL WANT              asks until there is an answer; exit 1 unless that one is right
+//	load until URL WANT              asks until an answer is right, and prints when that was
 //	load run URL WANT                load until SIGTERM, then its result as a line of JSON
 //	load wait                        does nothing until SIGTERM: a container to execute the others in
 //
@@ -17,7 +18,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"math/rand/v2"
 	"net"
 	"net/http"
 	"net/url"
@@ -48,17 +48,19 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 		return each(ctx, args[1], out)
 	case len(args) == 3 && args[0] == "first":
 		return first(ctx, args[1], args[2])
+	case len(args) == 3 && args[0] == "until":
+		return until(ctx, args[1], args[2], out)
 	case len(args) == 3 && args[0] == "run":
 		return run(ctx, args[1], args[2], out)
 	case len(args) == 1 && args[0] == "wait":
 		<-ctx.Done()
 		return nil
 	}
-	return errors.New("usage: get URL | each URL | first URL WANT | run URL WANT | wait")
+	return errors.New("usage: get URL | each URL | first URL WANT | until URL WANT | run URL WANT | wait")
 }
 
 func get(ctx context.Context, target string, out io.Writer) error {
-	a := ask(ctx, client(anyAddress), http.MethodGet, target)
+	a := ask(ctx, client(names{}), http.MethodGet, target)
 	if _, err := io.WriteString(out, a.Body); err != nil {
 		return err
 	}
@@ -83,7 +85,7 @@ func each(ctx context.Context, target string, out io.Writer) error {
 	}
 	lines := json.NewEncoder(out)
 	for _, addr := range addrs {
-		a := ask(ctx, client(func([]string) string { return addr }), http.MethodGet, target)
+		a := ask(ctx, client(names{fixed: addr}), http.MethodGet, target)
 		a.Address = addr
 		if err := lines.Encode(a); err != nil {
 			return err
@@ -99,7 +101,7 @@ func first(ctx context.Context, target, want string) error {
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		a := ask(ctx, client(anyAddress), http.MethodGet, target)
+		a := ask(ctx, client(names{}), http.MethodGet, target)
 		switch {
 		case a.Status == http.StatusOK && strings.Contains(a.Body, want):
 			return nil
@@ -109,6 +111,28 @@ func first(ctx context.Context, target, want string) error {
 		select {
 		case <-ctx.Done():
 			return fmt.Errorf("no answer: %s", a.Error)
+		case <-tick.C:
+		}
+	}
+}
+
+// until asks until an answer holds want, whatever comes before, and prints the time.
+func until(ctx context.Context, target, want string, out io.Writer) error {
+	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	defer cancel()
+	tick := time.NewTicker(20 * time.Millisecond)
+	defer tick.Stop()
+	c := client(names{})
+	c.Transport.(*http.Transport).DisableKeepAlives = true // any replica, each time
+	for {
+		a := ask(ctx, c, http.MethodGet, target)
+		if a.Status == http.StatusOK && strings.Contains(a.Body, want) {
+			_, err := fmt.Fprintln(out, time.Now().UTC().Format(time.RFC3339Nano))
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return fmt.Errorf("not in time: %+v", a)
 		case <-tick.C:
 		}
 	}
@@ -142,22 +166,4 @@ func ask(ctx context.Context, c *http.Client, method, target string) answer {
 		return answer{Status: res.StatusCode, Error: "read body: " + err.Error()}
 	}
 	return answer{Status: res.StatusCode, Body: string(body)}
-}
-
-func anyAddress(addrs []string) string { return addrs[rand.IntN(len(addrs))] }
-
-// client resolves for each connection and connects to the address that choose takes, once.
-func client(choose func([]string) string) *http.Client {
-	dial := func(ctx context.Context, network, hostport string) (net.Conn, error) {
-		host, port, err := net.SplitHostPort(hostport)
-		if err != nil {
-			return nil, err
-		}
-		addrs, err := net.DefaultResolver.LookupHost(ctx, host)
-		if err != nil {
-			return nil, err
-		}
-		return new(net.Dialer).DialContext(ctx, network, net.JoinHostPort(choose(addrs), port))
-	}
-	return &http.Client{Transport: &http.Transport{DialContext: dial, MaxIdleConnsPerHost: 1}}
 }

@@ -14,7 +14,9 @@ import (
 const (
 	workers = 8
 	pause   = 40 * time.Millisecond // of one worker
-	shown   = 20                    // failures
+	// remembered is how long some workers believe the DNS without asking again.
+	remembered = 2 * time.Second
+	shown      = 20 // failures
 )
 
 // result is what run prints.
@@ -33,22 +35,33 @@ type load struct {
 	result result
 }
 
+// kind is how a worker behaves.
+type kind struct {
+	// keep: one connection for as long as the proxy keeps it; else one for each request.
+	keep bool
+	names
+}
+
 // run asks target until ctx ends, about 200 times a second. Half of the workers keep their
-// connection for as long as the proxy does, half have one for each request.
+// connection, half of either remember the addresses for a moment.
 func run(ctx context.Context, target, want string, out io.Writer) error {
 	l := &load{target: target, want: want, began: time.Now()}
 	var wg sync.WaitGroup
 	for i := range workers {
-		wg.Go(func() { l.work(ctx, i%2 == 0) })
+		k := kind{keep: i%2 == 0}
+		if i%4 >= 2 {
+			k.remember = remembered
+		}
+		wg.Go(func() { l.work(ctx, k) })
 	}
 	wg.Wait()
 	return json.NewEncoder(out).Encode(l.result)
 }
 
 // work is one worker's life. The request under way is finished.
-func (l *load) work(ctx context.Context, keep bool) {
-	c := client(anyAddress)
-	c.Transport.(*http.Transport).DisableKeepAlives = !keep
+func (l *load) work(ctx context.Context, k kind) {
+	c := client(k.names)
+	c.Transport.(*http.Transport).DisableKeepAlives = !k.keep
 	defer c.CloseIdleConnections()
 	pace := time.NewTicker(pause)
 	defer pace.Stop()
@@ -60,11 +73,11 @@ func (l *load) work(ctx context.Context, keep bool) {
 		}
 		began := time.Now()
 		// A GET would be repeated by Go itself where a kept connection fails.
-		l.count(ask(context.WithoutCancel(ctx), c, http.MethodPost, l.target), keep, began)
+		l.count(ask(context.WithoutCancel(ctx), c, http.MethodPost, l.target), k, began)
 	}
 }
 
-func (l *load) count(a answer, keep bool, began time.Time) {
+func (l *load) count(a answer, k kind, began time.Time) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	l.result.Sent++
@@ -73,7 +86,7 @@ func (l *load) count(a answer, keep bool, began time.Time) {
 	}
 	l.result.Failed++
 	if len(l.result.First) < shown {
-		l.result.First = append(l.result.First, fmt.Sprintf("at %s, %v after the start, keep-alive %v, took %v: status %d, %.200q %s",
-			began.UTC().Format("15:04:05.000"), began.Sub(l.began).Round(time.Millisecond), keep, time.Since(began).Round(time.Millisecond), a.Status, a.Body, a.Error))
+		l.result.First = append(l.result.First, fmt.Sprintf("at %s, %v after the start, %+v, took %v: status %d, %.200q %s",
+			began.UTC().Format("15:04:05.000"), began.Sub(l.began).Round(time.Millisecond), k, time.Since(began).Round(time.Millisecond), a.Status, a.Body, a.Error))
 	}
 }

@@ -1,0 +1,106 @@
+package host_test
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+)
+
+// docker runs docker and expects that it works.
+func docker(t testing.TB, args ...string) string {
+	t.Helper()
+	out, err := try(args...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return out
+}
+
+func try(args ...string) (string, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	defer cancel()
+	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
+	if err != nil {
+		return string(out), fmt.Errorf("docker %s: %w: %.300s", strings.Join(args, " "), err, out)
+	}
+	return strings.TrimSpace(string(out)), nil
+}
+
+func eventually(t testing.TB, within time.Duration, what string, check func() error) {
+	t.Helper()
+	since := time.Now()
+	tick := time.NewTicker(200 * time.Millisecond)
+	defer tick.Stop()
+	for err := check(); err != nil; err = check() {
+		if time.Since(since) > within {
+			t.Fatalf("%s: not within %v: %v", what, within, err)
+		}
+		<-tick.C
+	}
+	t.Logf("%s: after %v", what, time.Since(since).Round(100*time.Millisecond))
+}
+
+const (
+	network = "edge"
+	proxy   = "edge-proxy"
+)
+
+// start runs a proxy that watches this Docker.
+func start(t testing.TB) {
+	t.Helper()
+	host := os.Getenv("DOCKER_HOST")
+	if host == "" {
+		t.Fatal("no Docker: run deploy/test.sh swarm, which starts one of its own")
+	}
+	docker(t, "network", "create", network)
+	t.Cleanup(func() { docker(t, "network", "rm", network) })
+	run(t, proxy, "--volume", strings.TrimPrefix(host, "unix://")+":/var/run/docker.sock:ro", "sluice:latest",
+		"run", "--docker-host", "unix:///var/run/docker.sock")
+	eventually(t, time.Minute, "the proxy is healthy", func() error {
+		if state := docker(t, "inspect", "-f", "{{.State.Health.Status}}", proxy); state != "healthy" {
+			return fmt.Errorf("it is %s", state)
+		}
+		return nil
+	})
+}
+
+// run starts a container of the network that is removed after the test.
+func run(t testing.TB, name string, args ...string) {
+	t.Helper()
+	docker(t, append([]string{"run", "--detach", "--name", name, "--network", network}, args...)...)
+	t.Cleanup(func() {
+		if t.Failed() {
+			logs, err := try("logs", "--tail", "30", name)
+			t.Logf("%s: %v\n%s", name, err, logs)
+		}
+		_, _ = try("rm", "-f", name) // gone already, if all went well
+	})
+}
+
+// routed is nil if the proxy answers path with want.
+func routed(path, want string) error {
+	out, err := try("run", "--rm", "--network", network, "sluice-load:latest", "get", "http://"+proxy+path)
+	if !strings.Contains(out, want) {
+		return fmt.Errorf("%v: %.300s", err, out)
+	}
+	return nil
+}
+
+// TestLabelledContainers: a container is routed because of its labels, two of one service are
+// both asked, and a removed one is not routed any more.
+func TestLabelledContainers(t *testing.T) {
+	start(t)
+	labels := []string{"--label", "com.df.notify=true", "--label", "com.df.servicePath=/demo", "--label", "com.df.port=8080"}
+	run(t, "go-demo", append(labels, "sluice-demo:latest")...)
+	eventually(t, 10*time.Second, "routed", func() error { return routed("/demo/hello", "hello from go-demo") })
+	config := docker(t, "exec", proxy, "cat", "/cfg/haproxy.cfg")
+	if !strings.Contains(config, "backend go-demo-be8080_0") {
+		t.Errorf("haproxy.cfg:\n%s", config)
+	}
+	docker(t, "rm", "-f", "go-demo")
+	eventually(t, 10*time.Second, "gone", func() error { return routed("/demo/hello", "503 Service Unavailable") })
+}
