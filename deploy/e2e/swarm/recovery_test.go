@@ -41,6 +41,8 @@ func TestBrokerReplacedByAnEmptyOne(t *testing.T) {
 		}
 		return nil
 	})
+	change(t, routeTo("meanwhile", "/meanwhile"))
+	eventually(t, 10*time.Second, "a change without a log reaches all", func() error { return routedByAll(3, "/meanwhile/hello") })
 	for _, c := range lines(docker(t, "ps", "-aq", "--filter", "label=com.docker.swarm.service.name="+broker)) {
 		docker(t, "rm", c)
 	}
@@ -60,6 +62,7 @@ func TestBrokerReplacedByAnEmptyOne(t *testing.T) {
 	docker(t, "rm", "-f", containers(t, proxy)[0])
 	waitHealthy(t, proxy, 3)
 	eventually(t, time.Minute, "a replica that knows only the new log routes, too", func() error { return routedByAll(3, "/demo/hello") })
+	eventually(t, 10*time.Second, "what was changed meanwhile is in it", func() error { return routedByAll(3, "/meanwhile/hello") })
 }
 
 // replacedBroker waits for a healthy broker in another container.
