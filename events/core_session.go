@@ -89,7 +89,13 @@ type Session struct {
 	matched int // anchors of the trail that were found again
 	check   int // anchors of the trail to find again
 	// rejected are what a rebuild has rejected: whether that is lost is known at its end (rule 9).
-	rejected map[crdt.Stamp]Report
+	rejected map[rejected]Report
+}
+
+// rejected tells rejected writes apart, so that copies of one are reported once.
+type rejected struct {
+	key   string
+	stamp crdt.Stamp
 }
 
 // Progress is what a step of a session did.
@@ -128,6 +134,8 @@ func (c *Core) begin(s *Session) (*Session, Progress) {
 	s.check = len(s.line.trail)
 	if s.check > 0 && s.unaudited(c.cfg.Broken) {
 		s.matched = s.check
+	} else if s.check > 0 && c.cfg.Broken.Has(rule.AuditNoPoint) {
+		s.matched = 1
 	}
 	var p Progress
 	s.end(&p)
@@ -139,7 +147,7 @@ func (c *Core) begin(s *Session) (*Session, Progress) {
 func (s *Session) From() uint64 {
 	switch {
 	case s.matched < s.check:
-		return s.line.trail[0].Seq
+		return s.line.trail[s.matched].Seq
 	case s.check > 0:
 		return max(s.line.fold.Next(), s.info.First)
 	}
@@ -240,9 +248,9 @@ func (s *Session) rejects(e Effect) {
 		return
 	}
 	if s.rejected == nil {
-		s.rejected = map[crdt.Stamp]Report{}
+		s.rejected = map[rejected]Report{}
 	}
-	s.rejected[e.Entry.Stamp] = Report{Entry: e.Entry, Reason: string(e.Result)}
+	s.rejected[rejected{e.Entry.Key, e.Entry.Stamp}] = Report{Entry: e.Entry, Reason: string(e.Result)}
 }
 
 // lost reports those that the rebuilt state does not beat and that are not pending, in order
