@@ -49,6 +49,24 @@ func TestScenario(t *testing.T) {
 	}
 }
 
+// A seed is worth something only if it always means the same.
+func TestSeedMeansOneRun(t *testing.T) {
+	s := named(t, "everything")
+	for seed := uint64(1); seed <= 10; seed++ {
+		var traces [2]strings.Builder
+		for i := range traces {
+			with := settingsOf(seed)
+			with.out = &traces[i]
+			if _, err := s.run(seed, with); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if a, b := traces[0].String(), traces[1].String(); a != b || len(a) < 1000 {
+			t.Errorf("seed %d: two traces of %d and %d bytes differ", seed, len(a), len(b))
+		}
+	}
+}
+
 // replay runs one seed, with a trace if asked for.
 func (s scenario) replay(t *testing.T, seed uint64) {
 	with := settingsOf(seed)
