@@ -43,11 +43,35 @@ func TestStoredWriteOutlivesARefusedOne(t *testing.T) {
 	stored := write(t, c, "a", 1)
 	refused := write(t, c, "a", 2)
 	c.Refuse(refused)
-	if !c.Settle(stored, false) {
-		t.Error("not visible")
+	if result := c.Settle(stored); result != "" {
+		t.Errorf("settled as %q", result)
 	}
 	if e, _ := c.Visible("service/a"); e.Compare(stored) != 0 {
 		t.Errorf("visible is %v", e)
+	}
+}
+
+// The log loses a stored write before it is folded here, and grows: what is folded at its
+// position is another message.
+func TestStoredWriteThatTheLogLostIsAccepted(t *testing.T) {
+	b := begun(t)
+	c, s, _ := coreOn(b)
+	stored, folded := write(t, c, "a", 1), write(t, c, "b", 1)
+	b.write(1, put("c", at(1, 9), "another"))
+	b.write(1, folded)
+	for _, m := range b.messages[1:] {
+		if _, err := s.Handle(m); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if result := c.Settle(folded); result != events.ResultApplied {
+		t.Errorf("the folded one settled as %q", result)
+	}
+	if result := c.Settle(stored); result != "" {
+		t.Errorf("the lost one settled as %q", result)
+	}
+	if e, _ := c.Visible("service/a"); e.Compare(stored) != 0 || len(c.Offers(wallAt(1))) != 1 {
+		t.Errorf("visible is %v, offered %v", e, c.Offers(wallAt(1)))
 	}
 }
 

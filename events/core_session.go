@@ -154,6 +154,7 @@ func (s *Session) step(m Message) (Progress, error) {
 	for _, e := range effects {
 		s.line.results.record(e)
 		if s.serving {
+			s.core.met(e)
 			p.Reports = append(p.Reports, s.core.pending.Fold(s.line.state(), e)...)
 		} else {
 			s.rejects(e)
