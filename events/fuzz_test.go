@@ -31,20 +31,7 @@ func FuzzGenesis(f *testing.F) {
 		f.Add(first, out.Data)
 	}
 	f.Fuzz(func(t *testing.T, chunk, genesis []byte) {
-		begin := func() *events.State {
-			fold := events.NewFold(names, "stream-1")
-			for i, m := range []events.Message{
-				{Subject: names.Control(events.ControlChunk), Data: chunk},
-				{Subject: names.Control(events.ControlGenesis), Data: genesis},
-			} {
-				m.Seq, m.Time = uint64(i+1), time.UnixMilli(int64(begin))
-				if _, err := fold.Step(m); err != nil && !errors.Is(err, events.ErrFoldVersion) {
-					t.Fatal(err)
-				}
-			}
-			return fold.State()
-		}
-		a, b := begin(), begin()
+		a, b := beginning(t, chunk, genesis), beginning(t, chunk, genesis)
 		if (a == nil) != (b == nil) {
 			t.Fatal("two folds disagree")
 		}
@@ -63,6 +50,22 @@ func FuzzGenesis(f *testing.F) {
 			t.Fatal(err)
 		}
 	})
+}
+
+// beginning folds a log of two messages.
+func beginning(t *testing.T, chunk, genesis []byte) *events.State {
+	t.Helper()
+	fold := events.NewFold(names, "stream-1")
+	for i, m := range []events.Message{
+		{Subject: names.Control(events.ControlChunk), Data: chunk},
+		{Subject: names.Control(events.ControlGenesis), Data: genesis},
+	} {
+		m.Seq, m.Time = uint64(i+1), time.UnixMilli(int64(begin))
+		if _, err := fold.Step(m); err != nil && !errors.Is(err, events.ErrFoldVersion) {
+			t.Fatal(err)
+		}
+	}
+	return fold.State()
 }
 
 // FuzzSubjectKey: a subject names at most one key, and that key's subject is it.
