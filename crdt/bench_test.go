@@ -3,6 +3,7 @@ package crdt_test
 import (
 	"bytes"
 	"fmt"
+	"runtime"
 	"testing"
 
 	"sluice/crdt"
@@ -52,6 +53,42 @@ func BenchmarkClone(b *testing.B) {
 		b.Run(fmt.Sprint(n), func(b *testing.B) {
 			for b.Loop() {
 				m.Clone()
+			}
+		})
+	}
+}
+
+// BenchmarkMemory is what an entry costs beside its key and its value.
+func BenchmarkMemory(b *testing.B) {
+	for _, n := range sizes {
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			list := filled(n, 1)
+			for b.Loop() {
+				before := heap()
+				m := mapOf(list)
+				b.ReportMetric(float64(heap()-before)/float64(n), "B/entry")
+				runtime.KeepAlive(m)
+			}
+		})
+	}
+}
+
+func heap() uint64 {
+	runtime.GC()
+	var s runtime.MemStats
+	runtime.ReadMemStats(&s)
+	return s.HeapAlloc
+}
+
+func BenchmarkDigest(b *testing.B) {
+	for _, n := range sizes {
+		list := filled(n, 1)
+		b.Run(fmt.Sprint(n), func(b *testing.B) {
+			for b.Loop() {
+				sum := uint64(0)
+				for _, e := range list {
+					sum += e.Fingerprint()
+				}
 			}
 		})
 	}

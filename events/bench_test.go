@@ -62,6 +62,17 @@ func BenchmarkSnapshot(b *testing.B) {
 			}
 			b.ReportMetric(float64(len(data)), "bytes")
 		})
+		b.Run(fmt.Sprintf("decode and merge/%d", n), func(b *testing.B) {
+			for b.Loop() {
+				other, err := events.DecodeSnapshot(data)
+				if err != nil {
+					b.Fatal(err)
+				}
+				for e := range other.State.Map.All() {
+					s.State.Map.Merge(e)
+				}
+			}
+		})
 		b.Run(fmt.Sprintf("decode/%d", n), func(b *testing.B) {
 			for b.Loop() {
 				if _, err := events.DecodeSnapshot(data); err != nil {

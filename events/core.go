@@ -37,14 +37,16 @@ type CoreConfig struct {
 // folded since that was audited, the pending layer, and the clock of its own writes.
 // It is not safe for concurrent use; entries and reports that it returns stay as they are.
 type Core struct {
-	cfg      CoreConfig
-	clock    hlc.Reading
-	line     *lineage // serving; nil: no state yet
-	pending  *Pending
-	underway map[crdt.Stamp]bool // own writes on their way to the log: not to be offered
-	lost     bool                // the log no longer holds what line was folded from
-	verified bool                // line was found in the log by a session, and none has ended otherwise since
-	online   bool                // verified, and folded up to the log's end since the last interruption
+	cfg     CoreConfig
+	clock   hlc.Reading
+	line    *lineage // serving; nil: no state yet
+	pending *Pending
+	// underway are own writes on their way to the log, which are not to be offered, with what
+	// the serving fold has made of them; empty: it has not met them.
+	underway map[crdt.Stamp]Result
+	lost     bool // the log no longer holds what line was folded from
+	verified bool // line was found in the log by a session, and none has ended otherwise since
+	online   bool // verified, and folded up to the log's end since the last interruption
 }
 
 // NewCore returns the core of a process that has no state yet.
@@ -60,7 +62,7 @@ func NewCore(cfg CoreConfig) *Core {
 	}
 	p := NewPending()
 	p.broken = cfg.Broken
-	return &Core{cfg: cfg, pending: p, underway: map[crdt.Stamp]bool{}}
+	return &Core{cfg: cfg, pending: p, underway: map[crdt.Stamp]Result{}}
 }
 
 // State is the state that serves, owned by the Core; nil: none yet.

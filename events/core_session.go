@@ -18,65 +18,6 @@ var (
 	ErrSuperseded = errors.New("the state was replaced meanwhile")
 )
 
-// Within reports whether s may be a prefix of the log that info describes, by identity and
-// bounds alone. Only then is it worth reading the message at the state's position.
-func (c *Core) Within(info LogInfo, s *State) bool {
-	switch broken := c.cfg.Broken; {
-	case s == nil:
-		return false
-	case s.StreamID != info.StreamID && !broken.Has(rule.NoSid):
-		return false
-	case s.Seq() < info.First && !broken.Has(rule.ResumeGap):
-		return false
-	}
-	return s.Seq() <= info.Last || c.cfg.Broken.Has(rule.NoLast)
-}
-
-// Valid reports whether s is a prefix of the log that info describes (rule 15). m is the
-// message at the state's position, nil if the log has none there.
-func (c *Core) Valid(info LogInfo, s *State, m *Message) bool {
-	if !c.Within(info, s) {
-		return false
-	}
-	if m == nil {
-		broken := c.cfg.Broken
-		return broken.Has(rule.NoLast) && s.Seq() > info.Last || broken.Has(rule.ResumeGap) && s.Seq() < info.First
-	}
-	if c.cfg.Broken.Has(rule.NoSid) && s.StreamID != info.StreamID {
-		return true
-	}
-	return c.same(s.Anchor, m.Anchor())
-}
-
-// Usable reports whether a checkpoint or a peer's state is a base to rebuild from (rule 17);
-// m is the message at its position, nil if the log has none there.
-func (c *Core) Usable(info LogInfo, t Transfer, m *Message) bool {
-	if !c.Valid(info, t.State, m) {
-		return c.cfg.Broken.Has(rule.CkptNoAnchor) && c.Within(info, t.State)
-	}
-	return c.auditable(info, t.trail())
-}
-
-// auditable reports whether the log still has the audited point: if its head was trimmed
-// beyond that, the comparison could not begin, and only a rebuild helps.
-func (c *Core) auditable(info LogInfo, trail []Anchor) bool {
-	return trail[0].Seq >= info.First || c.cfg.Broken.Has(rule.ResumeGap)
-}
-
-// same compares what was folded with what the log holds.
-func (c *Core) same(folded, stored Anchor) bool {
-	if c.cfg.Broken.Has(rule.AnchorNoTime) {
-		stored.Time = folded.Time
-	}
-	return folded == stored || c.cfg.Broken.Has(rule.NoAnchor)
-}
-
-// Continues reports whether the next session can be Continue: the state is Valid, was not
-// found to be of a branch that the log has lost, and can be audited.
-func (c *Core) Continues(info LogInfo, m *Message) bool {
-	return !c.lost && c.Valid(info, c.State(), m) && c.auditable(info, c.line.trail)
-}
-
 // Session is one consumer's pass over the log: it proves that what was folded since the
 // audited point is still there, then folds on (rules 15 to 17). A session that rebuilds
 // folds beside the serving state and takes its place at the log's end. It belongs to its
@@ -89,7 +30,13 @@ type Session struct {
 	matched int // anchors of the trail that were found again
 	check   int // anchors of the trail to find again
 	// rejected are what a rebuild has rejected: whether that is lost is known at its end (rule 9).
-	rejected map[crdt.Stamp]Report
+	rejected map[rejected]Report
+}
+
+// rejected tells rejected writes apart, so that copies of one are reported once.
+type rejected struct {
+	key   string
+	stamp crdt.Stamp
 }
 
 // Progress is what a step of a session did.
@@ -128,6 +75,8 @@ func (c *Core) begin(s *Session) (*Session, Progress) {
 	s.check = len(s.line.trail)
 	if s.check > 0 && s.unaudited(c.cfg.Broken) {
 		s.matched = s.check
+	} else if s.check > 0 && c.cfg.Broken.Has(rule.AuditNoPoint) {
+		s.matched = 1
 	}
 	var p Progress
 	s.end(&p)
@@ -139,7 +88,7 @@ func (c *Core) begin(s *Session) (*Session, Progress) {
 func (s *Session) From() uint64 {
 	switch {
 	case s.matched < s.check:
-		return s.line.trail[0].Seq
+		return s.line.trail[s.matched].Seq
 	case s.check > 0:
 		return max(s.line.fold.Next(), s.info.First)
 	}
@@ -205,6 +154,7 @@ func (s *Session) step(m Message) (Progress, error) {
 	for _, e := range effects {
 		s.line.results.record(e)
 		if s.serving {
+			s.core.met(e)
 			p.Reports = append(p.Reports, s.core.pending.Fold(s.line.state(), e)...)
 		} else {
 			s.rejects(e)
@@ -240,9 +190,9 @@ func (s *Session) rejects(e Effect) {
 		return
 	}
 	if s.rejected == nil {
-		s.rejected = map[crdt.Stamp]Report{}
+		s.rejected = map[rejected]Report{}
 	}
-	s.rejected[e.Entry.Stamp] = Report{Entry: e.Entry, Reason: string(e.Result)}
+	s.rejected[rejected{e.Entry.Key, e.Entry.Stamp}] = Report{Entry: e.Entry, Reason: string(e.Result)}
 }
 
 // lost reports those that the rebuilt state does not beat and that are not pending, in order

@@ -28,7 +28,7 @@ func (c *Core) Write(ch Change, wall time.Time) (crdt.Entry, error) {
 		return crdt.Entry{}, fmt.Errorf("%w: it was set back, and stamps are still %s ahead: restart this replica", ErrClock, ahead.Round(time.Second))
 	}
 	c.pending.Put(PendingEntry{Entry: e, Own: true})
-	c.underway[e.Stamp] = true
+	c.underway[e.Stamp] = ""
 	return e, nil
 }
 
@@ -74,21 +74,36 @@ func (c *Core) Accept(e crdt.Entry) bool {
 	return c.pending.Accept(e)
 }
 
-// Settle ends the way of an own write that the log has stored. If the fold has not met it
-// in time it is Accepted, since the log may have lost it. It reports whether readers see it now for that reason.
-func (c *Core) Settle(e crdt.Entry, folded bool) bool {
+// Settle ends the way of an own write that the log has stored, once that position is folded
+// or nobody waits any longer, and returns what the fold made of it. That is empty if the fold
+// has not met this very write: it is accepted then and offered, since the log may have lost it
+// and another message may have got its position.
+func (c *Core) Settle(e crdt.Entry) Result {
+	s, result := c.State(), c.underway[e.Stamp]
 	delete(c.underway, e.Stamp)
-	if s := c.State(); c.cfg.Broken.Has(rule.AckActs) && s != nil {
+	switch {
+	case c.cfg.Broken.Has(rule.AckActs) && s != nil:
 		s.Map.Merge(e)
 		c.pending.Drop(e)
-	}
-	if s := c.State(); folded || s != nil && (beats(s, e) || s.expired(e.Stamp.Millis())) {
-		return false
+		return ResultApplied
+	case result != "" || s == nil || s.expired(e.Stamp.Millis()):
+		return result
+	case beats(s, e): // folded by a rebuild
+		if known, _ := s.Map.Get(e.Key); known.Compare(e) > 0 {
+			return ResultBeaten
+		}
+		return ResultApplied
 	}
 	// A later own write of the key, refused meanwhile, may have taken its place.
 	c.pending.Put(PendingEntry{Entry: e, Own: true, Accepted: true})
-	held := c.pending.accepted[e.Key]
-	return held.Entry.Compare(e) == 0
+	return ""
+}
+
+// met notes what the serving fold has made of an own write on its way.
+func (c *Core) met(e Effect) {
+	if _, ok := c.underway[e.Entry.Stamp]; ok {
+		c.underway[e.Entry.Stamp] = e.Result
+	}
 }
 
 // Unknown ends the way of an own write that the log may have stored: it is offered, unseen
@@ -111,7 +126,8 @@ func (c *Core) Offers(now time.Time) []PendingEntry {
 		return nil
 	}
 	return slices.DeleteFunc(c.pending.Entries(), func(p PendingEntry) bool {
-		return c.underway[p.Entry.Stamp] || p.Due.After(now) || !p.Own && c.cfg.Broken.Has(rule.OwnerOnly)
+		_, underway := c.underway[p.Entry.Stamp]
+		return underway || p.Due.After(now) || !p.Own && c.cfg.Broken.Has(rule.OwnerOnly)
 	})
 }
 

@@ -18,6 +18,10 @@ type memLog struct {
 	deliver func(m events.Message)
 	// opened, if not nil, is called after Open has looked at the log, got after Get has.
 	opened, got func()
+	// silent, if not nil, decides whether a message that is stored is not answered.
+	silent func() bool
+	// loose: the expected last sequence is not compared.
+	loose bool
 
 	mu       sync.Mutex
 	messages []events.Message
@@ -57,27 +61,35 @@ func (l *memLog) Get(_ context.Context, seq uint64) (events.Message, error) {
 func (l *memLog) LastOf(_ context.Context, subject string) (uint64, error) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	for i := len(l.messages) - 1; i >= 0; i-- {
-		if l.messages[i].Subject == subject {
-			return uint64(i + 1), nil
-		}
-	}
-	return 0, nil
+	return l.lastOf(subject), nil
 }
 
-func (l *memLog) Append(ctx context.Context, m events.Outgoing) (uint64, error) {
+// lastOf is LastOf for a caller that holds mu.
+func (l *memLog) lastOf(subject string) uint64 {
+	for i := len(l.messages) - 1; i >= 0; i-- {
+		if l.messages[i].Subject == subject {
+			return uint64(i + 1)
+		}
+	}
+	return 0
+}
+
+func (l *memLog) Append(_ context.Context, m events.Outgoing) (uint64, error) {
 	if l.intercept != nil {
 		if err := l.intercept(m); err != nil {
 			return 0, err
 		}
 	}
-	last, err := l.LastOf(ctx, m.Subject)
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	if err != nil || m.ExpectLast != nil && *m.ExpectLast != last {
+	if m.ExpectLast != nil && *m.ExpectLast != l.lastOf(m.Subject) && !l.loose {
 		return 0, events.ErrConflict
 	}
-	return l.store(m), nil
+	seq := l.store(m)
+	if l.silent != nil && l.silent() {
+		return 0, events.ErrUnknownOutcome
+	}
+	return seq, nil
 }
 
 // store appends m. The caller holds mu.

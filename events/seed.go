@@ -14,7 +14,7 @@ func (s *session) seed(ctx context.Context) error {
 	if !s.needsGenesis(ctx) {
 		return nil
 	}
-	if s.r.cfg.Bootstrap.Forbid {
+	if _, obstacle := s.r.decideGenesis(Around{Forbid: s.r.cfg.Bootstrap.Forbid}); obstacle == ObstacleForbidden {
 		s.r.setProblem("the log holds no state and --no-bootstrap forbids to start one: start one replica without it")
 		return nil
 	}

@@ -195,11 +195,11 @@ func TestListingIsWhatIsVisible(t *testing.T) {
 			"stored": func(*rapid.T) {
 				e := l.next()
 				l.fold(l.message(e, false))
-				l.r.settled(e, true)
+				l.r.settled(e)
 			},
 			"refused":    func(*rapid.T) { l.r.unstored(l.next(), false) },
 			"unanswered": func(*rapid.T) { l.r.unstored(l.next(), true) },
-			"not folded": func(*rapid.T) { l.r.settled(l.next(), false) },
+			"not folded": func(*rapid.T) { l.r.settled(l.next()) },
 			"given up": func(t *rapid.T) {
 				if held := l.r.core.Pending().Entries(); len(held) > 0 {
 					l.r.drop(rapid.SampledFrom(held).Draw(t, "pending").Entry)

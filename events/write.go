@@ -188,10 +188,12 @@ func (r *Replica) publish(ctx context.Context, e crdt.Entry, expect *uint64) (Re
 	case err != nil:
 		return Receipt{}, err
 	}
-	if !r.settled(e, r.folded(ctx, receipt.Seq) == nil) {
+	_ = r.folded(ctx, receipt.Seq) // what that comes to is the core's to say
+	result := r.settled(e)
+	if result == "" {
 		return receipt, nil // durable; what the fold makes of it is not known yet
 	}
-	result, reason := r.Verdict(receipt.Seq)
+	_, reason := r.Verdict(receipt.Seq)
 	if receipt.Result = result; result == ResultFuture || result == ResultExpired || result == ResultIgnored {
 		return receipt, fmt.Errorf("%w: %s: %s", ErrRejected, result, reason)
 	}
@@ -213,20 +215,19 @@ func (r *Replica) unstored(e crdt.Entry, offered bool) {
 }
 
 // settled ends what began with stamp for an entry that the log has stored. Until here it was
-// not offered, since the fold was about to meet it. If that has not happened in time, readers
-// see the entry, and it is offered: the log may have lost it. The result is folded.
-func (r *Replica) settled(e crdt.Entry, folded bool) bool {
+// not offered, since the fold was about to meet it.
+func (r *Replica) settled(e crdt.Entry) Result {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if folded {
+	result := r.core.Settle(e)
+	if result != "" {
 		delete(r.told, e.Stamp)
-	}
-	if r.core.Settle(e, folded) {
+	} else {
 		r.touched.add(e.Key)
 		r.changed.raise()
 		poke(r.offers)
 	}
-	return folded
+	return result
 }
 
 // append bridges the moment in which the log can be read again but not yet written.

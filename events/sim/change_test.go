@@ -83,9 +83,8 @@ func (n *node) settle() {
 			left = append(left, a)
 			continue
 		}
-		result, _ := n.core.Verdict(a.seq)
-		n.core.Settle(a.entry, folded)
-		if w := &n.w.oracle.writes[a.write]; !folded || result == events.ResultApplied || result == events.ResultBeaten {
+		result := n.core.Settle(a.entry)
+		if w := &n.w.oracle.writes[a.write]; result == "" || result == events.ResultApplied || result == events.ResultBeaten {
 			w.accepted = w.accepted || !w.refused
 		}
 	}

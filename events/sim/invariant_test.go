@@ -41,7 +41,15 @@ func (o *oracle) look(n *node) {
 	if !n.up() {
 		return
 	}
-	s := n.core.State()
+	s, before := n.core.State(), n.seen
+	n.seen = seen{valid: true, pending: n.core.Pending().Len()}
+	if s != nil {
+		n.seen.digest = s.Map.Digest()
+		o.sameState(n, s)
+	}
+	if n.seen == before && n.seen.pending == 0 {
+		return
+	}
 	for k, key := range keys[:o.w.keys] {
 		now, was := o.holding(n, key), n.held[k]
 		if was == (holding{}) {
@@ -56,7 +64,14 @@ func (o *oracle) look(n *node) {
 			o.visible(n, key, now)
 		}
 	}
-	o.sameState(n, s)
+	o.notFuture(n, s)
+}
+
+// seen tells whether there is anything to look at again.
+type seen struct {
+	valid   bool
+	pending int
+	digest  uint64
 }
 
 // moved is I3 and I4: what was there is there, or superseded by something greater that is,
@@ -120,7 +135,19 @@ func (o *oracle) visible(n *node, key string, now holding) {
 
 // sameState is I1: who folded the same messages has the same state.
 func (o *oracle) sameState(n *node, s *events.State) {
-	if s == nil || n.chain == 0 {
+	if n.chain == 0 {
+		return
+	}
+	digest := s.Map.Digest() + s.Ref
+	if other, ok := o.digests[n.chain]; ok && other != digest {
+		o.w.fail("I1: n%d has another state at %d of %s than a replica that folded the same", n.index, s.Seq(), s.StreamID)
+	}
+	o.digests[n.chain] = digest
+}
+
+// notFuture is rule 5 as the checker sees it: nothing got into a state before its time.
+func (o *oracle) notFuture(n *node, s *events.State) {
+	if s == nil {
 		return
 	}
 	for e := range s.Map.All() {
@@ -128,9 +155,4 @@ func (o *oracle) sameState(n *node, s *events.State) {
 			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(o.must(n, e)), float64(int64(s.Ref)-begin)/1000)
 		}
 	}
-	digest := s.Map.Digest() + s.Ref
-	if other, ok := o.digests[n.chain]; ok && other != digest {
-		o.w.fail("I1: n%d has another state at %d of %s than a replica that folded the same", n.index, s.Seq(), s.StreamID)
-	}
-	o.digests[n.chain] = digest
 }

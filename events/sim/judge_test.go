@@ -74,6 +74,7 @@ func (w *world) operate() {
 	}
 	if newest != nil {
 		w.operator++
+		w.forced = true
 		g, _ := newest.core.Genesis(events.Around{}, newest.wall())
 		g.Force = true
 		newest.publishGenesis(g)
@@ -155,7 +156,7 @@ func (o *oracle) judgeKey(k int, key string, n *node) bool {
 		case w.key != k || !w.accepted || ok && w.entry.Compare(final) <= 0:
 		case !ok && w.entry.Deleted && expired(s, w.entry): // collected
 		case !ok && o.collectedOver(w, k, s):
-		case o.excusable(i, final, ok):
+		case o.excusable(i, final, ok), w.collected && o.w.forced:
 			excused = excused || !w.future
 		default:
 			o.w.fail("accepted, neither visible nor beaten nor reported: %s; visible is %v %v", o.describe(i), final, ok)

@@ -36,6 +36,7 @@ type node struct {
 	chain, folding uint64 // ghosts: prefix of the serving state and of the session
 	held           [4]holding
 	newest         uint64 // own stamp
+	seen           seen
 }
 
 // answer is a write that was sent to the log.
@@ -69,7 +70,7 @@ func (n *node) start() {
 		Subjects: names, Node: n.id, A: simA, Decode: w.codec.decode, Broken: w.broken,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.upTo(int64(d))) },
 	})
-	n.newest, n.held, n.seedAt = 0, [4]holding{}, 0
+	n.newest, n.held, n.seedAt, n.seen = 0, [4]holding{}, 0, seen{}
 	w.trace("n%d starts as %x", n.index, n.id)
 	if n.saved != nil {
 		n.adopt(events.Transfer{State: n.saved.state.Clone()}, n.saved.chain)

@@ -54,7 +54,7 @@ func (w *world) collectable(n *node) {
 }
 
 // paths are too deep for the search and too rare for seeds. What they lead to is a removed
-// key that is back.
+// key that is back, or replicas that disagree for good.
 func paths() map[rule.Broken]func(*world) {
 	return map[rule.Broken]func(*world){
 		rule.RefRaw: func(w *world) {
@@ -84,6 +84,19 @@ func paths() map[rule.Broken]func(*world) {
 			a.sync()
 			w.again()
 			a.sync()
+		},
+		rule.AuditNoPoint: func(w *world) {
+			a, b := w.nodes[0], w.nodes[1]
+			a.write("service/a", false, false)
+			a.sync()
+			a.audit() // the audited point is the newest message
+			a.read(1 << 30)
+			w.loseTail(w.sides[0], 1, func() bool { return true })
+			b.sync()
+			b.write("service/a", true, false)
+			w.tick(w.sides[0])
+			w.tick(w.sides[0])
+			a.read(1 << 30)
 		},
 		rule.SeedAny: func(w *world) {
 			a, b := w.nodes[0], w.nodes[1]

@@ -86,48 +86,63 @@ func (w *world) fingerprint(seed maphash.Seed) uint64 {
 	return h.Sum64()
 }
 
-// search tries every sequence of actions up to a depth, each state once, and judges each. It
-// returns the number of states and the first violation with the steps to it.
+// steps are numbers of actions.
+type steps []uint8
+
+func (p steps) String() string {
+	names, all := make([]string, len(p)), actions()
+	for i, s := range p {
+		names[i] = all[s].name
+	}
+	return strings.Join(names, " ")
+}
+
+// searcher tries every sequence of actions, each state once, and judges each.
+type searcher struct {
+	broken rule.Set
+	all    []action
+	seed   maphash.Seed
+	seen   map[uint64]bool
+}
+
+// search goes to a depth. It returns the number of states and the first violation.
 func search(broken rule.Set, depth int) (states int, err error) {
-	seed, all := maphash.MakeSeed(), actions()
-	type path []uint8
-	seen := map[uint64]bool{}
-	frontier := []path{nil}
+	r := searcher{broken, actions(), maphash.MakeSeed(), map[uint64]bool{}}
+	frontier := []steps{nil}
 	for range depth {
-		var next []path
+		var next []steps
 		for _, p := range frontier {
-			for i := range all {
-				steps := append(append(path(nil), p...), uint8(i))
-				w := small(broken)
-				known := false
-				err := w.violated(func(w *world) {
-					for _, s := range steps {
-						all[s].do(w)
-						w.pass(0)
-					}
-					f := w.fingerprint(seed)
-					known, seen[f] = seen[f], true
-					if known {
-						panic(violation{"known"})
-					}
-				})
+			for i := range r.all {
+				longer := append(append(steps(nil), p...), uint8(i))
+				known, err := r.try(longer)
 				if known {
 					continue
 				}
-				states++
-				if err != nil {
-					names := make([]string, len(steps))
-					for i, s := range steps {
-						names[i] = all[s].name
-					}
-					return states, fmt.Errorf("%s: %w", strings.Join(names, " "), err)
+				if states++; err != nil {
+					return states, fmt.Errorf("%s: %w", longer, err)
 				}
-				next = append(next, steps)
+				next = append(next, longer)
 			}
 		}
 		frontier = next
 	}
 	return states, nil
+}
+
+// try replays the steps in a new world; known: they lead to a state that was judged before.
+func (r *searcher) try(p steps) (known bool, err error) {
+	err = small(r.broken).violated(func(w *world) {
+		for _, s := range p {
+			r.all[s].do(w)
+			w.pass(0)
+		}
+		f := w.fingerprint(r.seed)
+		known, r.seen[f] = r.seen[f], true
+		if known {
+			panic(violation{"known"})
+		}
+	})
+	return known, err
 }
 
 func TestSearch(t *testing.T) {

@@ -51,7 +51,8 @@ type world struct {
 	codec       codec
 	oracle      *oracle
 	hash        maphash.Seed
-	operator    int // times that an operator had to recreate the log
+	operator    int  // times that an operator had to recreate the log or force a genesis
+	forced      bool // the latter: with a state older than R removals may be undone
 }
 
 // kept is a state in a store and the checker's hash of its prefix.

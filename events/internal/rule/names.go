@@ -8,7 +8,7 @@ func names() []string {
 		"DropLE", "DurableWins", "NoSweep", "NoFoldDrop", "NoP",
 		"NoVisPlus", "NoClockPlus", "AckActs", "OwnerOnly", "NewestExpiry", "LocalExpiry", "LocalCollect",
 		"AdmitFuture", "NoAE", "NoDExch", "AdoptAnySid", "MergeD", "AdoptNoReoffer", "NoReofferD", "NoReofferTomb",
-		"NoAnchor", "AnchorNoTime", "NoLast", "NoSid", "CkptNoAnchor", "ResumeGap", "NoAudit",
+		"NoAnchor", "AnchorNoTime", "NoLast", "NoSid", "CkptNoAnchor", "ResumeGap", "NoAudit", "AuditNoPoint",
 	}
 }
 

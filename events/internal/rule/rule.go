@@ -3,8 +3,6 @@
 // the zero Set, the product's, breaks nothing.
 package rule
 
-import "math/bits"
-
 // Broken is one rule that is not kept.
 type Broken uint8
 
@@ -98,6 +96,8 @@ const (
 	ResumeGap
 	// NoAudit: what was folded is not read again (rule 16).
 	NoAudit
+	// AuditNoPoint: of it the audited point itself is not read again (rule 16).
+	AuditNoPoint
 
 	count
 )
@@ -116,9 +116,6 @@ func Of(broken ...Broken) Set {
 
 // Has reports whether b is in the set.
 func (s Set) Has(b Broken) bool { return s&(1<<b) != 0 }
-
-// Len is the number of rules in the set.
-func (s Set) Len() int { return bits.OnesCount64(uint64(s)) }
 
 // All lists every rule that can be broken.
 func All() []Broken {
