@@ -177,7 +177,8 @@ func (m *Mesh) Shutdown() {
 }
 
 // Run keeps looking up the peers and connects to those that are new, until ctx ends. The server
-// itself would give up a name that resolves to nobody else for ever.
+// itself would give up a name that resolves to nobody else for ever. Connect clients before: the
+// server turns away those that are about to connect while it takes over new addresses.
 func (m *Mesh) Run(ctx context.Context) error {
 	tick := time.NewTicker(m.cfg.Interval)
 	defer tick.Stop()

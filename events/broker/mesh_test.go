@@ -57,13 +57,6 @@ func join(tb testing.TB, addr string, port int, secret string, n *names) *member
 	if err != nil {
 		tb.Fatal(err)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	var wg sync.WaitGroup
-	wg.Go(func() {
-		if err := m.Run(ctx); err != nil {
-			tb.Error(err)
-		}
-	})
 	nc, err := nats.Connect("", nats.InProcessServer(m), nats.Token(m.Token()))
 	if err != nil {
 		tb.Fatal(err)
@@ -72,6 +65,13 @@ func join(tb testing.TB, addr string, port int, secret string, n *names) *member
 	if _, err := nc.Subscribe("hello", func(msg *nats.Msg) { out.got <- string(msg.Data) }); err != nil {
 		tb.Fatal(err)
 	}
+	ctx, cancel := context.WithCancel(context.Background())
+	var wg sync.WaitGroup
+	wg.Go(func() {
+		if err := m.Run(ctx); err != nil {
+			tb.Error(err)
+		}
+	})
 	tb.Cleanup(func() { nc.Close(); cancel(); wg.Wait(); m.Shutdown() })
 	return out
 }
