@@ -32,7 +32,7 @@ func TestStatisticsForPrometheus(t *testing.T) {
 	var got string
 	r.await("the request in the statistics", func() bool {
 		got = scraped(t, haproxy.NewStatistics(r.config.Socket, r.controller.AtRest))
-		return strings.Contains(got, `haproxy_frontend_http_requests_total{frontend="services"} 1`)
+		return strings.Contains(got, `haproxy_frontend_http_responses_total{code="2xx",frontend="services"} 1`) // counted last
 	})
 	for _, line := range []string{
 		`haproxy_up 1`,
