@@ -5,6 +5,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"sluice/crdt"
 	"sluice/events"
@@ -142,4 +143,18 @@ func TestChangesOfOthersAreOffered(t *testing.T) {
 	if journal.len() != 1 || len(a.Accepted()) != 1 {
 		t.Errorf("%d on disk, %d accepted", journal.len(), len(a.Accepted()))
 	}
+}
+
+// What no log takes any more is told, with who asked for it.
+func TestGivenUpChangesAreTold(t *testing.T) {
+	old := crdt.Entry{Key: "service/old", Stamp: crdt.Stamp{HLC: uint64(time.Now().Add(-40*24*time.Hour).UnixMilli()) << 16, Node: 1<<63 | 5}, Value: []byte(`{"v":1}`)}
+	event := events.EntryEvent("before", old)
+	event.Actor = "ann"
+	a := runReplica(t, newMemLog(), func() {}, func(c *events.ReplicaConfig) { c.Journal = &pad{list: []events.Event{event}} })
+	a.until("given up", func(v events.View) bool { return v.Rejected == 1 && v.Pending == 0 })
+	list := a.Rejected()
+	if len(list) != 1 || list[0].Key != old.Key || list[0].Actor != "ann" || list[0].Stamp != old.Stamp.String() || list[0].Result != events.ResultExpired {
+		t.Errorf("given up: %+v", list)
+	}
+	a.holds("old", "")
 }

@@ -13,7 +13,7 @@ type Query struct {
 	After uint64
 	// Key, if not empty, selects one key.
 	Key string
-	// Kind, if not empty, selects one kind of key, e.g. "service".
+	// Kind, if not empty, selects one kind of key, e.g. "service", or is KindRejected.
 	Kind string
 	// Conflicts selects writes that competed with another one.
 	Conflicts bool

@@ -84,6 +84,7 @@ type Replica struct {
 	wantCopy     bool
 	kept         bool // the journal holds changes
 	told         told
+	rejected     []Record
 }
 
 // NewReplica returns a replica that has no state until Run.
@@ -157,6 +158,8 @@ type View struct {
 	Stale, Problem string
 	Digest         uint64
 	Pending        int
+	// Rejected is how many changes this process has given up, at most 1,000.
+	Rejected int
 	// LogBytes and LogLimit are the log's size and its limit.
 	LogBytes, LogLimit uint64
 }
@@ -172,7 +175,7 @@ func (r *Replica) View() View {
 func (r *Replica) view() View {
 	v := View{
 		LastSeq: r.info.Last, Restored: r.restored, Stale: r.stale, Problem: r.problem,
-		Pending: r.core.Pending().Len(), LogBytes: r.info.Bytes, LogLimit: r.info.MaxBytes,
+		Pending: r.core.Pending().Len(), Rejected: len(r.rejected), LogBytes: r.info.Bytes, LogLimit: r.info.MaxBytes,
 	}
 	if s := r.core.State(); s != nil {
 		v.StreamID, v.Seq, v.Digest = s.StreamID, s.Seq(), s.Map.Digest()

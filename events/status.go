@@ -34,6 +34,8 @@ type Status struct {
 	// Services is the number of live services, Pending that of changes not yet in the log.
 	Services int `json:"services"`
 	Pending  int `json:"pending"`
+	// Rejected is how many changes this process has given up: GET /v1/events?kind=rejected.
+	Rejected int `json:"rejected,omitempty"`
 
 	// Ready: the state is restored and HAProxy serves it.
 	Ready bool `json:"ready"`

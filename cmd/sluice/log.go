@@ -45,7 +45,7 @@ func newLogCommand(p *program) *cobra.Command {
 		},
 	}
 	cmd.Flags().Uint64Var(&query.After, "after", 0, "begin after this sequence")
-	cmd.Flags().StringVar(&query.Kind, "kind", "service", "events of: service, overlay (drain, maintenance, weights)")
+	cmd.Flags().StringVar(&query.Kind, "kind", "service", "events of: service, overlay (drain, maintenance, weights); rejected: changes that the replica gave up")
 	cmd.Flags().StringVar(&since, "since", "", "begin at this time (2026-01-31T12:00:00Z) or so long ago (90m)")
 	cmd.Flags().BoolVar(&query.Conflicts, "conflicts", false, "only writes that competed with another one, which their writer did not know")
 	cmd.Flags().BoolVar(&query.Follow, "follow", false, "go on with new events")

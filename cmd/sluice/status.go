@@ -92,6 +92,9 @@ func remarks(replicas []events.Status) []string {
 		if r.InsecureAPI {
 			out = append(out, r.Name+" lets anybody change it (--insecure-api): give it tokens with --tokens-file")
 		}
+		if r.Rejected > 0 {
+			out = append(out, fmt.Sprintf("%s has given up %d changes, which may be lost: sluice log --kind rejected --api <its address>", r.Name, r.Rejected))
+		}
 		for _, q := range r.Quarantine {
 			serving := "none"
 			if q.Serving != "" {

@@ -70,10 +70,12 @@ func parseQuery(r *http.Request) (events.Query, error) {
 	key := service.Key
 	switch kind := q.Get("kind"); kind {
 	case "", "service":
+	case events.KindRejected:
+		out.Kind = kind
 	case "overlay":
 		out.Kind, key = kind, service.OverlayKey
 	default:
-		return out, badParam("kind", "is no kind of events", "use service or overlay")
+		return out, badParam("kind", "is no kind of events", "use service, overlay or rejected")
 	}
 	after := q.Get("after")
 	// A browser that reconnects tells so what it has seen.

@@ -93,6 +93,9 @@ var _ api.History = history{}
 
 // Records hands out the events that q selects, in order.
 func (h history) Records(ctx context.Context, q events.Query, handle func(events.Record) error) error {
+	if q.Kind == events.KindRejected {
+		return h.rejected(q, handle)
+	}
 	subject, err := q.Subject(h.subjects)
 	if err != nil {
 		return err
@@ -136,6 +139,19 @@ func (h history) record(ctx context.Context, q events.Query, m events.Message, h
 		return err
 	}
 	return handle(r)
+}
+
+// rejected hands out what was given up, which is in no log.
+func (h history) rejected(q events.Query, handle func(events.Record) error) error {
+	for _, r := range h.replica.Rejected() {
+		if q.Key != "" && r.Key != q.Key {
+			continue
+		}
+		if err := handle(r); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // actor is who asked for a write of a key; empty if the log does not hold it any more.

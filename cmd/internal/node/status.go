@@ -48,6 +48,7 @@ func (s *status) current() events.Status {
 	out.Reached, out.Behind = reached(view, report), report.Behind
 	out.Digest, out.ConfigDigest = fmt.Sprintf("%016x", view.Digest), report.ConfigDigest
 	out.Generation, out.Services, out.Pending = report.Generation, s.replica.Count(service.Key("")), view.Pending
+	out.Rejected = view.Rejected
 	out.Ready = view.Restored && report.Ready
 	out.Stale = view.Stale
 	all := problems(view, report)
