@@ -86,7 +86,7 @@ func scenarios() []scenario {
 		plain("split", func(s *scenario) { s.split, s.splitFor, s.pause = 8, rMs*3/4, 0 }),
 		calm("calm+split", func(s *scenario) { s.split, s.splitFor, s.pause = 8, rMs*3/4, 0 }),
 		plain("long split", func(s *scenario) { s.split, s.splitFor, s.fails = 8, pauseMax, 8 }),
-		calm("calm+long split", func(s *scenario) { s.split, s.splitFor, s.fails, s.excused = 8, pauseMax, 8, 45 }),
+		calm("calm+long split", func(s *scenario) { s.split, s.splitFor, s.fails, s.excused = 8, pauseMax, 16, 45 }),
 	}
 }
 
