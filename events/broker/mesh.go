@@ -21,6 +21,7 @@ const (
 	meshInterval = 2 * time.Second
 	meshLookup   = 2 * time.Second
 	meshUser     = "sluice"
+	meshPing     = 2 * time.Second
 	// leastSecret is what keeps the mesh's secret from being guessed, in bytes.
 	leastSecret = 16
 )
@@ -109,6 +110,8 @@ func meshOptions(cfg MeshConfig, token, host string, port int) *server.Options {
 			Name: cfg.Cluster, Host: host, Port: port,
 			Username: meshUser, Password: cfg.Secret,
 			PoolSize: -1, // one connection per member
+			// A member that is silent is noticed in seconds, not in minutes.
+			PingInterval: meshPing, MaxPingsOut: 2,
 		},
 	}
 }
