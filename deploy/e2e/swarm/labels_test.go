@@ -90,6 +90,7 @@ func converge(t testing.TB, name string, n int) {
 // scaled and rolled, whichever order.
 func TestLabels(t *testing.T) {
 	ready(t)
+	others := startLoad(t, "/demo/hello") // whatever happens to the one, another is not disturbed
 	routed := asked(t, shop)
 	createLabelled(t, shop, 2)
 	at := routed()
@@ -126,6 +127,8 @@ func TestLabels(t *testing.T) {
 
 	docker(t, "service", "rm", shop)
 	eventually(t, 5*time.Second, "gone", func() error { return goneFromAll(shop) })
+	others.settle()
+	others.stop()
 }
 
 // TestWatcherWasAway: what was removed and what was added meanwhile is noticed.
