@@ -44,6 +44,9 @@ func (c *Controller) observe(ctx context.Context) {
 	if c.loaded() && (!state.Up || state.Generation != c.generation || state.Worker != c.worker) {
 		c.lose()
 	}
+	if c.crowded && state.OldWorkers < crowd {
+		c.pace(state)
+	}
 	c.metrics.observe(state, len(c.banned), c.generation)
 	c.publish(func(r *Report) {
 		r.Up, r.OldWorkers = state.Up, state.OldWorkers

@@ -72,13 +72,14 @@ const (
 	tidyEvery = 10 * time.Minute
 )
 
-// pace says when the next load may be.
+// pace says when the next load may be. Many old workers make it wait, as long as they are there:
+// each look at the process decides anew.
 func (c *Controller) pace(s ProcessState) {
 	wait := c.cfg.Interval
 	if c.crowded = s.OldWorkers >= crowd; c.crowded {
 		wait = c.cfg.Crowded
 	}
-	c.next = time.Now().Add(wait)
+	c.next = c.loadedAt.Add(wait)
 }
 
 // acceptable finds the versions that HAProxy accepts together. Each refusal costs the

@@ -51,27 +51,29 @@ func TestKiller(t *testing.T) {
 			time.Sleep(time.Duration(random.IntN(15)) * time.Millisecond) // the harm falls between changes, or into one
 		}
 		began := time.Now()
-		for !r.asDesired(last) {
+		for why := r.undesired(last); why != ""; why = r.undesired(last) {
 			if time.Since(began) > healing {
-				t.Fatalf("round %d, %s: not as desired after %s; report %+v", round, harm.name, healing, r.controller.Report())
+				t.Fatalf("round %d, %s: not as desired after %s: %s; report %+v", round, harm.name, healing, why, r.controller.Report())
 			}
 			time.Sleep(20 * time.Millisecond)
 		}
 	}
 }
 
-// asDesired reports whether the position is live, traffic flows, and HAProxy holds what the
-// files say.
-func (r *rig) asDesired(seq uint64) bool {
+// undesired is empty if the position is live, traffic flows, and HAProxy holds what the files
+// say; else it tells what is not so.
+func (r *rig) undesired(seq uint64) string {
 	r.Helper()
 	if report := r.controller.Report(); report.Seq < seq || !report.Ready {
-		return false
+		return fmt.Sprintf("position %d is not live", seq)
 	}
 	if _, err := os.Stat(proxy.SocketPath(&r.options)); err != nil {
-		return false
+		return err.Error()
 	}
-	a, err := r.try(call{path: "/always"})
-	return err == nil && a.seen.Backend == "a" && r.difference() == ""
+	if a, err := r.try(call{path: "/always"}); err != nil || a.seen.Backend != "a" {
+		return fmt.Sprintf("/always: %v, %+v", err, a)
+	}
+	return r.difference()
 }
 
 // seeded is a source of randomness whose seed is told if the test fails.
