@@ -17,10 +17,24 @@ const (
 	repeatAfter = 2 * time.Second
 	// refusedAfter is the same for a request that could not even be sent.
 	refusedAfter = 50 * time.Millisecond
+	// mostRefusals is how many of those are borne before the process itself is told.
+	mostRefusals = 10
 )
 
 // errUnreachable: the workers' socket is gone, and no reload brings it back.
 var errUnreachable = errors.New("haproxy's socket has been removed")
+
+// request asks a master to load its file again, by its socket or directly by a signal. The
+// socket's path may be missing, or lead to a master that was replaced and has come back to it.
+func (p *Process) request(ctx context.Context, c *child, directly bool) error {
+	if !directly {
+		_, err := ask(ctx, p.cfg.MasterSocket, "reload", p.cfg.LoadTimeout)
+		if !errors.Is(err, fs.ErrNotExist) {
+			return err
+		}
+	}
+	return signal(c.pid, syscall.SIGUSR2)
+}
 
 // reload makes the master load its file again.
 func (p *Process) reload(ctx context.Context, c *child, generation uint64) error {
@@ -34,14 +48,13 @@ func (p *Process) reload(ctx context.Context, c *child, generation uint64) error
 		}
 		return nil
 	}
-	for patience := repeatAfter; ; {
-		_, sendErr := ask(ctx, p.cfg.MasterSocket, "reload", p.cfg.LoadTimeout)
-		if errors.Is(sendErr, fs.ErrNotExist) { // somebody has removed it
-			sendErr = syscall.Kill(c.pid, syscall.SIGUSR2)
-		}
+	patience, refusals, directly := repeatAfter, 0, false
+	for {
 		wait := refusedAfter
-		if sendErr == nil {
-			wait, patience = patience, 2*patience
+		if p.request(ctx, c, directly) == nil {
+			wait, patience, directly = patience, 2*patience, true
+		} else if refusals++; refusals == mostRefusals {
+			directly = true
 		}
 		attempt, cancel := context.WithTimeout(ctx, wait)
 		err := p.await(attempt, c, generation, failed)

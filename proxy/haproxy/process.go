@@ -132,6 +132,9 @@ func (p *Process) running() *child {
 
 // State tells what runs now.
 func (p *Process) State(ctx context.Context) proxy.ProcessState {
+	if err := p.dismiss(); err != nil {
+		p.cfg.Logger.Warn().Err(err).Msg("cannot dismiss a replaced haproxy")
+	}
 	if p.running() == nil {
 		return proxy.ProcessState{}
 	}
@@ -176,16 +179,27 @@ func (p *Process) start(ctx context.Context, generation uint64) error {
 // retire lets a master that was replaced, if it still runs, finish its requests: both
 // share the ports until it has stopped listening.
 func (p *Process) retire(c *child) error {
-	p.mu.Lock()
-	p.retired = slices.DeleteFunc(p.retired, (*child).ended)
-	p.mu.Unlock()
 	if c == nil || c.ended() {
 		return nil
 	}
 	p.mu.Lock()
 	p.retired = append(p.retired, c)
 	p.mu.Unlock()
-	return signal(c.pid, syscall.SIGUSR1)
+	return p.dismiss()
+}
+
+// dismiss tells those that were replaced to finish, again and again: one that executes itself
+// anew at this moment does not hear it. Who has heard it is not disturbed by hearing it twice.
+func (p *Process) dismiss() error {
+	p.mu.Lock()
+	p.retired = slices.DeleteFunc(p.retired, (*child).ended)
+	retired := slices.Clone(p.retired)
+	p.mu.Unlock()
+	var errs []error
+	for _, c := range retired {
+		errs = append(errs, signal(c.pid, syscall.SIGUSR1))
+	}
+	return errors.Join(errs...)
 }
 
 func (c *child) ended() bool {
