@@ -60,11 +60,22 @@ lint() {
 
 unit() {
 	local packages
-	mapfile -t packages < <(go list ./... | grep -v '/deploy/e2e')
+	mapfile -t packages < <(go list ./... | grep -v -e '/deploy/e2e' -e '/events/sim$')
 	step "unit tests with the race detector" go test -race -timeout 15m "${packages[@]}"
+	# One goroutine each: nothing to race, and four times as many seeds without the detector.
+	step "simulation" go test -timeout 5m ./events/sim
 }
 
-e2e() { step "end-to-end tests" go test -count=1 -timeout 15m -v ./deploy/e2e; }
+e2e() { step "end-to-end tests" e2e_halves; }
+
+# e2e_halves runs the cases of conformance beside the rest: both mostly wait.
+e2e_halves() {
+	local status=0
+	go test -count=1 -timeout 15m -run '^TestConformance$' ./deploy/e2e 2>&1 | sed 's/^/conformance: /' &
+	go test -count=1 -timeout 15m -v -skip '^TestConformance$' ./deploy/e2e || status=1
+	wait $! || status=1
+	return $status
+}
 
 # swarm does not start the Swarm as a step: there, bash would go on after an error.
 swarm() {
