@@ -46,14 +46,15 @@ func (r *Replica) acceptEntry(e crdt.Entry) (Receipt, error) {
 	return Receipt{StreamID: streamID, Stamp: e.Stamp, EventID: e.Stamp.String()}, nil
 }
 
-// restorePending takes in what was accepted before the restart.
-func (r *Replica) restorePending() error {
+// restorePending takes in what was accepted before the restart. What cannot be read stays where
+// it is and is told; it keeps nobody from serving.
+func (r *Replica) restorePending() {
 	list, err := r.cfg.Journal.Load()
 	if err != nil {
-		return fmt.Errorf("read pending changes: %w", err)
+		r.setUnreadable(fmt.Sprintf("changes that were accepted without the log cannot be read, and no more are accepted so: %v; restore the file, or remove it to give them up", err))
 	}
 	if len(list) == 0 {
-		return nil
+		return
 	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
@@ -64,7 +65,15 @@ func (r *Replica) restorePending() error {
 	r.kept = true
 	r.touched.addAll()
 	r.cfg.Logger.Info().Int("changes", len(list)).Msg("changes of before the restart are pending still")
-	return nil
+}
+
+// setUnreadable tells of a journal that stays as it is until somebody looks at it.
+func (r *Replica) setUnreadable(text string) {
+	r.cfg.Logger.Error().Msg(text)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.unreadable = text
+	r.changed.raise()
 }
 
 // tidyJournal forgets what is in the log by now. Whoever is about to append has an entry in

@@ -3,6 +3,7 @@ package events_test
 import (
 	"errors"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 	"time"
@@ -16,6 +17,7 @@ type pad struct {
 	mu   sync.Mutex
 	list []events.Event
 	full bool
+	torn bool // nothing can be read
 }
 
 var _ events.Journal = (*pad)(nil)
@@ -33,6 +35,9 @@ func (p *pad) Append(list []events.Event) error {
 func (p *pad) Load() ([]events.Event, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.torn {
+		return nil, errors.New("damaged")
+	}
 	return slices.Clone(p.list), nil
 }
 
@@ -157,4 +162,11 @@ func TestGivenUpChangesAreTold(t *testing.T) {
 		t.Errorf("given up: %+v", list)
 	}
 	a.holds("old", "")
+}
+
+// A journal that cannot be read is an operator's business, and no reason not to serve.
+func TestUnreadableJournalIsToldAndKeepsNobodyFromServing(t *testing.T) {
+	a := runReplica(t, newMemLog(), func() {}, func(c *events.ReplicaConfig) { c.Journal = &pad{torn: true} })
+	a.until("it serves, and tells", func(v events.View) bool { return v.Restored && strings.Contains(v.Problem, "damaged") })
+	a.put("x", `{"v":1}`)
 }

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"sync"
 	"time"
 
@@ -69,13 +70,14 @@ type Replica struct {
 	offers  chan struct{} // asks for pending changes to be offered
 	saves   chan *State   // audited copies, for saving
 
-	mu       sync.Mutex
-	core     *Core
-	touched  touched
-	awaited  awaited
-	restored bool
-	stale    string
-	problem  string
+	mu         sync.Mutex
+	core       *Core
+	touched    touched
+	awaited    awaited
+	restored   bool
+	stale      string
+	problem    string
+	unreadable string // what is wrong with the journal
 	// interruption is the last reason logged: each is told once.
 	interruption string
 	failing      map[string]string // the last failure of each snapshot store
@@ -132,9 +134,7 @@ func orDefault(d, def time.Duration) time.Duration {
 // Run restores the state and keeps it up to date until ctx ends, then saves a last
 // snapshot. It returns nil, or an error that no retry can mend.
 func (r *Replica) Run(ctx context.Context) error {
-	if err := r.restorePending(); err != nil {
-		return err
-	}
+	r.restorePending()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.follow(gctx) })
 	g.Go(func() error { return r.adopt(gctx) })
@@ -176,6 +176,9 @@ func (r *Replica) view() View {
 	v := View{
 		LastSeq: r.info.Last, Restored: r.restored, Stale: r.stale, Problem: r.problem,
 		Pending: r.core.Pending().Len(), Rejected: len(r.rejected), LogBytes: r.info.Bytes, LogLimit: r.info.MaxBytes,
+	}
+	if r.unreadable != "" {
+		v.Problem = strings.TrimPrefix(v.Problem+"; "+r.unreadable, "; ")
 	}
 	if s := r.core.State(); s != nil {
 		v.StreamID, v.Seq, v.Digest = s.StreamID, s.Seq(), s.Map.Digest()
