@@ -1,7 +1,6 @@
 package events
 
 import (
-	"errors"
 	"fmt"
 
 	"google.golang.org/protobuf/encoding/protowire"
@@ -35,7 +34,7 @@ func DecodeEvents(data []byte) ([]Event, error) {
 			err = fmt.Errorf("%w: it has no stamp", ErrEvent)
 		}
 		if err != nil {
-			return nil, errors.Join(fmt.Errorf("decode event %d", len(list)), err)
+			return nil, fmt.Errorf("decode event %d: %w", len(list), err)
 		}
 		list, data = append(list, e), data[n:]
 	}

@@ -55,8 +55,8 @@ func (r *Replica) adopt(ctx context.Context) error {
 // none. It reports whether there is a state now; the error joins those of the stores that
 // hold something, or may hold something, that cannot be used.
 func (r *Replica) adoptNewest(ctx context.Context) (bool, error) {
-	var newest Snapshot
-	var from string
+	var found []Snapshot
+	var names []string // of their stores
 	var failed []error
 	for _, store := range r.cfg.Snapshots {
 		snap, err := r.load(ctx, store)
@@ -64,13 +64,15 @@ func (r *Replica) adoptNewest(ctx context.Context) (bool, error) {
 		case errors.Is(err, ErrNoSnapshot):
 		case err != nil:
 			failed = append(failed, fmt.Errorf("load the snapshot from %s: %w", store.Name(), err))
-		case newest.State == nil || newer(snap, newest):
-			newest, from = snap, store.Name()
+		default:
+			found, names = append(found, snap), append(names, store.Name())
 		}
 	}
+	best := Newest(found)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if r.core.State() == nil && newest.State != nil {
+	if r.core.State() == nil && best >= 0 {
+		newest, from := found[best], names[best]
 		r.core.Adopt(Transfer{State: newest.State}, true)
 		r.restored = true
 		r.touched.addAll()

@@ -2,7 +2,6 @@ package events
 
 import (
 	"encoding/binary"
-	"errors"
 	"fmt"
 )
 
@@ -57,7 +56,7 @@ func DecodeTransfer(namespace string, data []byte) (Transfer, error) {
 	case snap.Namespace != namespace:
 		return Transfer{}, fmt.Errorf("decode transfer: %w: it is of %q", ErrForeignSnapshot, snap.Namespace)
 	case !t.Consistent():
-		return Transfer{}, errors.Join(fmt.Errorf("decode transfer: %w", ErrCorruptSnapshot), errors.New("the anchors do not lead to the state"))
+		return Transfer{}, fmt.Errorf("decode transfer: %w: the anchors do not lead to the state", ErrCorruptSnapshot)
 	}
 	return t, nil
 }

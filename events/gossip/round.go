@@ -38,9 +38,6 @@ func (x *Exchange) round(ctx context.Context, failures int) int {
 	return 0
 }
 
-// Round compares with one other replica now and reports whether that went well.
-func (x *Exchange) Round(ctx context.Context) bool { return x.round(ctx, 0) == 0 }
-
 // compareWith exchanges what either side lacks.
 func (x *Exchange) compareWith(ctx context.Context, node string) error {
 	theirs, where, err := x.marks(ctx, node)
