@@ -136,11 +136,15 @@ func appendDuring(t *testing.T, log *stream.Log, fault func()) map[string]error 
 
 func checkTruth(t *testing.T, log *stream.Log, results map[string]error) {
 	t.Helper()
-	stored := map[string]int{}
-	err := log.Read(t.Context(), stream.Query{}, func(m events.Message) error { stored[string(m.Data)]++; return nil })
-	if err != nil {
-		t.Fatal(err)
-	}
+	var stored map[string]int
+	eventually(t, "the log is read", func() bool {
+		stored = map[string]int{}
+		err := log.Read(t.Context(), stream.Query{}, func(m events.Message) error { stored[string(m.Data)]++; return nil })
+		if err != nil && !errors.Is(err, events.ErrUnavailable) {
+			t.Fatal(err)
+		}
+		return err == nil
+	})
 	unknown := 0
 	for id, err := range results {
 		n := stored[id]
