@@ -35,4 +35,6 @@ type Archive interface {
 	Remove(ctx context.Context, name string) error
 	// Trim removes the log's messages before sequence first. The log must be of that identity.
 	Trim(ctx context.Context, streamID string, first uint64) error
+	// Delete removes the log itself, which must be of that identity; the checkpoints stay.
+	Delete(ctx context.Context, streamID string) error
 }

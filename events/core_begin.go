@@ -1,7 +1,6 @@
 package events
 
 import (
-	"slices"
 	"time"
 
 	"sluice/crdt"
@@ -62,6 +61,18 @@ func (c *Core) Genesis(around Around, wall time.Time) (Genesis, Obstacle) {
 	return Genesis{Params: DefaultParams(), Ref: uint64(max(wall.UnixMilli(), 0)), Map: crdt.NewMap()}, Unobstructed
 }
 
+// Force is the state as a genesis that counts however old it is (rule 18): an operator's last
+// word. Its time is never ahead of the wall clock, so that it also begins a log after one whose
+// clock was wrong. False: there is no state.
+func (c *Core) Force(wall time.Time) (Genesis, bool) {
+	s := c.State()
+	if s == nil {
+		return Genesis{}, false
+	}
+	ref := min(s.Ref, uint64(max(wall.UnixMilli(), 0)))
+	return Genesis{Params: s.Params, Ref: ref, Map: s.Map.Clone(), Force: true}, true
+}
+
 // Checkpoint copies the state if it may be kept as a checkpoint (rule 20): verified, and
 // audited up to its very position, as it is when Progress.Audited was told.
 func (c *Core) Checkpoint() (*State, bool) {
@@ -69,20 +80,6 @@ func (c *Core) Checkpoint() (*State, bool) {
 		return nil, false
 	}
 	return c.State().Clone(), true
-}
-
-// checkpointsKept is how many valid checkpoints there have to be beyond the trimmed head.
-const checkpointsKept = 3
-
-// TrimPoint is the first sequence that a log has to keep (rule 21): that of the third newest
-// of the valid checkpoints, whose positions are given in any order, one a checkpoint. 0: keep all.
-func TrimPoint(valid []uint64) uint64 {
-	if len(valid) < checkpointsKept {
-		return 0
-	}
-	sorted := slices.Clone(valid)
-	slices.Sort(sorted)
-	return sorted[len(sorted)-checkpointsKept]
 }
 
 // Newest picks what to serve first when a process starts (rule 22): of one log the furthest,

@@ -154,10 +154,10 @@ func TestHeadlessLogNeedsASnapshot(t *testing.T) {
 	kept.set(true)
 	b := startReplica(s, withShelf(kept))
 	b.until("told that the snapshot is out of reach", func(v events.View) bool {
-		return strings.Contains(v.Problem, errDown.Error()) && !strings.Contains(v.Problem, "delete the stream")
+		return strings.Contains(v.Problem, errDown.Error()) && !strings.Contains(v.Problem, "sluice recover")
 	})
 	c := startReplica(s, nil)
-	c.until("told that there is none", func(v events.View) bool { return strings.Contains(v.Problem, "delete the stream") })
+	c.until("told that there is none", func(v events.View) bool { return strings.Contains(v.Problem, "sluice recover new-log") })
 	kept.set(false)
 	b.fresh()
 	b.holds("a", `{"v":1}`)

@@ -12,6 +12,8 @@ type metrics struct {
 	reported    *prometheus.CounterVec
 	snapshots   *prometheus.CounterVec
 	snapshotSeq *prometheus.GaugeVec
+	checkpoints prometheus.Gauge
+	trimmed     prometheus.Counter
 	admitted    *prometheus.CounterVec
 	diverged    prometheus.Counter
 	conflicts   prometheus.Counter
@@ -30,6 +32,12 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		snapshotSeq: prometheus.NewGaugeVec(prometheus.GaugeOpts{
 			Name: "sluice_snapshot_sequence", Help: "Position of the newest snapshot that this process saved, by store.",
 		}, []string{"store"}),
+		checkpoints: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sluice_checkpoints_valid", Help: "Checkpoints beside the log that fit it, as counted when this process last kept them in order.",
+		}),
+		trimmed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "sluice_log_trimmed_messages_total", Help: "Messages that this process removed from the log's head.",
+		}),
 		admitted: counter("sluice_peer_changes_total", "Pending changes heard of from other replicas, by what became of them.", "admission"),
 		diverged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_divergence_total", Help: "Replicas found with another map at the same position of the same log; never, unless a machine or the program fails.",
@@ -46,7 +54,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale, m.admitted, m.diverged, m.conflicts} {
+	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale, m.checkpoints, m.trimmed, m.admitted, m.diverged, m.conflicts} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

@@ -24,6 +24,8 @@ type ReplicaConfig struct {
 	Log  Log
 	// Snapshots are asked in this order; all of them are kept up to date.
 	Snapshots []Snapshots
+	// Archive keeps checkpoints beside the log; nil: none, and the log is never trimmed.
+	Archive Archive
 	// Wall reads the wall clock; nil: time.Now.
 	Wall func() time.Time
 	// Journal keeps accepted pending changes over a restart; nil: they live in memory, and none is
@@ -33,6 +35,8 @@ type ReplicaConfig struct {
 	Broadcast func([]Event)
 	// PeerHasState reports whether another replica that has a state was heard of; nil: never.
 	PeerHasState func() bool
+	// PeerState fetches the state of another replica whose position fits; nil: there is none.
+	PeerState func(ctx context.Context, fits func(Position) bool) (Transfer, bool)
 
 	Bootstrap Bootstrap
 	// RestoreAfter is how long the log may stay unreadable before a snapshot serves (10 s).
@@ -41,6 +45,8 @@ type ReplicaConfig struct {
 	AuditEvery time.Duration
 	// SaveAfter is how long changes settle before they are saved as a snapshot (2 s).
 	SaveAfter time.Duration
+	// CheckpointEvery is how often a changing state is kept as a checkpoint (1 h).
+	CheckpointEvery time.Duration
 
 	Logger     zerolog.Logger
 	Registerer prometheus.Registerer
@@ -69,15 +75,19 @@ type Replica struct {
 	audit   chan struct{} // asks the session to end, so that the next one audits
 	offers  chan struct{} // asks for pending changes to be offered
 	saves   chan *State   // audited copies, for saving
+	tended  time.Time     // when the archive was looked at, by save alone
 
 	mu         sync.Mutex
 	core       *Core
 	touched    touched
 	awaited    awaited
 	restored   bool
+	recalled   string // which snapshot the state began with
 	stale      string
 	problem    string
 	unreadable string // what is wrong with the journal
+	headless   bool   // the log cannot be folded, by nobody who could be asked
+	inert      bool   // the log does not begin with the state, which is too old
 	// interruption is the last reason logged: each is told once.
 	interruption string
 	failing      map[string]string // the last failure of each snapshot store
@@ -103,9 +113,13 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 	if cfg.PeerHasState == nil {
 		cfg.PeerHasState = func() bool { return false }
 	}
+	if cfg.PeerState == nil {
+		cfg.PeerState = func(context.Context, func(Position) bool) (Transfer, bool) { return Transfer{}, false }
+	}
 	cfg.RestoreAfter = orDefault(cfg.RestoreAfter, 10*time.Second)
 	cfg.AuditEvery = orDefault(cfg.AuditEvery, time.Minute)
 	cfg.SaveAfter = orDefault(cfg.SaveAfter, 2*time.Second)
+	cfg.CheckpointEvery = orDefault(cfg.CheckpointEvery, time.Hour)
 	m, err := newMetrics(cfg.Registerer)
 	if err != nil {
 		return nil, fmt.Errorf("register metrics: %w", err)
@@ -134,6 +148,7 @@ func orDefault(d, def time.Duration) time.Duration {
 // Run restores the state and keeps it up to date until ctx ends, then saves a last
 // snapshot. It returns nil, or an error that no retry can mend.
 func (r *Replica) Run(ctx context.Context) error {
+	r.recall(ctx)
 	r.restorePending()
 	g, gctx := errgroup.WithContext(ctx)
 	g.Go(func() error { return r.follow(gctx) })

@@ -9,8 +9,26 @@ import (
 
 const loadTimeout = 5 * time.Second
 
+// source is where a snapshot may be found.
+type source interface {
+	Name() string
+	Load(ctx context.Context) (Snapshot, error)
+}
+
+// sources are all places where a state may be found.
+func (r *Replica) sources() []source {
+	var out []source
+	for _, store := range r.cfg.Snapshots {
+		out = append(out, store)
+	}
+	if r.cfg.Archive != nil {
+		out = append(out, newest{r.cfg.Archive})
+	}
+	return out
+}
+
 // load reads a store's snapshot, bounded in time.
-func (r *Replica) load(ctx context.Context, store Snapshots) (Snapshot, error) {
+func (r *Replica) load(ctx context.Context, store source) (Snapshot, error) {
 	ctx, cancel := context.WithTimeout(ctx, loadTimeout)
 	defer cancel()
 	snap, err := store.Load(ctx)
@@ -27,7 +45,7 @@ func (r *Replica) load(ctx context.Context, store Snapshots) (Snapshot, error) {
 }
 
 // firstTime reports whether a store failed otherwise than the last time it did.
-func (r *Replica) firstTime(store Snapshots, err error) bool {
+func (r *Replica) firstTime(store source, err error) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	first := r.failing[store.Name()] != err.Error()
@@ -35,8 +53,16 @@ func (r *Replica) firstTime(store Snapshots, err error) bool {
 	return first
 }
 
-// adopt lets the newest snapshot serve, marked stale, when the log could not be read in
-// time (rule 22). The session hands over to the log once that comes.
+// recall begins with the newest snapshot (rule 22), which is not served yet: the log will
+// confirm it in a moment, or get back what it has lost of it, or be away.
+func (r *Replica) recall(ctx context.Context) {
+	if _, err := r.adoptNewest(ctx); err != nil {
+		r.cfg.Logger.Debug().Err(err).Msg("not all snapshots are known")
+	}
+}
+
+// adopt lets the state that was recalled serve, marked stale, when the log could not be read
+// in time. The session hands over to the log once that comes.
 func (r *Replica) adopt(ctx context.Context) error {
 	for wait := r.cfg.RestoreAfter; ; wait = time.Second {
 		if err := pause(ctx, wait); err != nil {
@@ -48,7 +74,20 @@ func (r *Replica) adopt(ctx context.Context) error {
 		if _, err := r.adoptNewest(ctx); err != nil {
 			r.cfg.Logger.Debug().Err(err).Msg("no snapshot to serve")
 		}
+		r.serveRecalled()
 	}
+}
+
+// serveRecalled shows readers a state that the log has not confirmed.
+func (r *Replica) serveRecalled() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.restored || r.core.State() == nil {
+		return
+	}
+	r.restored = true
+	r.goStale(fmt.Sprintf("serving %s: %s", r.recalled, r.stale))
+	r.cfg.Logger.Warn().Uint64("seq", r.core.Seq()).Msg("serving " + r.recalled + ", the log cannot be read")
 }
 
 // adoptNewest makes the newest snapshot of all stores the state of a replica that has
@@ -58,7 +97,7 @@ func (r *Replica) adoptNewest(ctx context.Context) (bool, error) {
 	var found []Snapshot
 	var names []string // of their stores
 	var failed []error
-	for _, store := range r.cfg.Snapshots {
+	for _, store := range r.sources() {
 		snap, err := r.load(ctx, store)
 		switch {
 		case errors.Is(err, ErrNoSnapshot):
@@ -72,13 +111,12 @@ func (r *Replica) adoptNewest(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.core.State() == nil && best >= 0 {
-		newest, from := found[best], names[best]
-		r.core.Adopt(Transfer{State: newest.State}, true)
-		r.restored = true
+		newest := found[best]
+		reports, _ := r.core.Adopt(Transfer{State: newest.State}, true)
+		r.report(reports)
+		r.recalled = fmt.Sprintf("the snapshot of %s from %s", newest.Taken.UTC().Format(time.RFC3339), names[best])
 		r.touched.addAll()
-		r.goStale(fmt.Sprintf("serving the snapshot of %s from %s: %s", newest.Taken.UTC().Format(time.RFC3339), from, r.stale))
-		r.cfg.Logger.Warn().Str("store", from).Time("taken", newest.Taken).Uint64("seq", newest.State.Seq()).
-			Msg("serving a snapshot, the log cannot be read")
+		r.changed.raise()
 	}
 	return r.core.State() != nil, errors.Join(failed...)
 }

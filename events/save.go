@@ -28,6 +28,7 @@ func (r *Replica) save(ctx context.Context) error {
 		}
 		began := r.cfg.Wall()
 		r.saveTo(ctx, state)
+		r.tend(ctx, state)
 		saved = state.Anchor
 		// A large state must not keep the replica busy with saving.
 		rest = max(r.cfg.SaveAfter, 10*r.cfg.Wall().Sub(began))

@@ -29,9 +29,17 @@ func (s *session) seed(ctx context.Context) error {
 		return fmt.Errorf("publish the genesis: %w", err)
 	}
 	if !s.within(ctx, genesisPatience) {
-		s.r.setProblem("the log did not accept this replica's state as its beginning, since it is older than removals are remembered: to begin without it, stop the replica and remove its snapshots (state.snapshot in the data directory, and in Consul); otherwise let a replica with a newer state start the log")
+		s.r.refused()
 	}
 	return nil
+}
+
+// refused tells the operator that the state is too old to begin a log with.
+func (r *Replica) refused() {
+	r.setProblem("the log did not accept this replica's state as its beginning, since it is older than removals are remembered: start a replica that has a newer one; if there is none, run `sluice recover begin-log` here, which may undo removals")
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.inert = true
 }
 
 const genesisPatience = 20 * time.Second
@@ -68,14 +76,15 @@ func (s *session) within(ctx context.Context, d time.Duration) bool {
 // genesis is made of this replica's state, or of the newest snapshot, or is blank on a
 // first installation. It is nil if none is needed any more.
 func (s *session) genesis(ctx context.Context) (*Genesis, error) {
-	_, unknown := s.r.adoptNewest(ctx)
+	recalled, unknown := s.r.adoptNewest(ctx)
+	s.r.serveRecalled() // there is nothing better
 	for around := (Around{Unknown: unknown != nil}); ; around.Listened = true {
 		around.PeerHasState = s.r.cfg.PeerHasState()
 		g, obstacle := s.r.decideGenesis(around)
 		wait := time.Second
 		switch obstacle {
 		case Unobstructed:
-			if s.r.View().Restored {
+			if recalled {
 				return g, nil
 			}
 			return g, s.checkClock(ctx)
@@ -97,8 +106,12 @@ func (r *Replica) decideGenesis(around Around) (*Genesis, Obstacle) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	g, obstacle := r.core.Genesis(around, r.cfg.Wall())
-	g.ID = fmt.Sprintf("genesis-%016x-%d", r.cfg.Node, r.cfg.Wall().UnixNano())
+	g.ID = r.genesisID()
 	return &g, obstacle
+}
+
+func (r *Replica) genesisID() string {
+	return fmt.Sprintf("genesis-%016x-%d", r.cfg.Node, r.cfg.Wall().UnixNano())
 }
 
 // checkClock compares this machine's clock with the log's: a blank genesis from the future

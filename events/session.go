@@ -9,11 +9,8 @@ import (
 	"golang.org/x/sync/errgroup"
 )
 
-var (
-	// errAudit ends a session so that the next one reads again from the audited point.
-	errAudit  = errors.New("audit is due")
-	errNoBase = errors.New("the head of the log is gone and no snapshot fits it")
-)
+// errAudit ends a session so that the next one reads again from the audited point.
+var errAudit = errors.New("audit is due")
 
 // session is one consumer of the log and what it lets the core do.
 type session struct {
@@ -127,6 +124,7 @@ func (r *Replica) connect(ctx context.Context) (*session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rebuilding()
+	r.headless = false
 	var p Progress
 	s.steps, p = r.core.Rebuild(info, base)
 	s.progressed(p)
@@ -141,61 +139,11 @@ func (s *session) begin(m *Message) bool {
 	if s.serving = s.r.core.Continues(s.info, m); !s.serving {
 		return false
 	}
+	s.r.headless = false
 	var p Progress
 	s.steps, p = s.r.core.Continue(s.info)
 	s.progressed(p)
 	return true
-}
-
-// anchorOf reads the message at the position of state, nil if there is none or if it could
-// not make the state valid.
-func (r *Replica) anchorOf(ctx context.Context, info LogInfo, state *State) (*Message, error) {
-	r.mu.Lock()
-	within := r.core.Within(info, state)
-	seq := uint64(0)
-	if within {
-		seq = state.Seq()
-	}
-	r.mu.Unlock()
-	if !within {
-		return nil, nil
-	}
-	m, err := r.cfg.Log.Get(ctx, seq)
-	switch {
-	case errors.Is(err, ErrNoMessage):
-		return nil, nil
-	case err != nil:
-		return nil, fmt.Errorf("read message %d: %w", seq, err)
-	}
-	return &m, nil
-}
-
-// base is what a rebuild starts from: a valid snapshot, else nothing if the log is whole
-// (rule 17).
-func (r *Replica) base(ctx context.Context, info LogInfo) (*Transfer, error) {
-	none, remedy := errNoBase, "delete the stream, the replicas then start a new one from their state"
-	for _, store := range r.cfg.Snapshots {
-		snap, err := r.load(ctx, store)
-		if err != nil {
-			if !errors.Is(err, ErrNoSnapshot) {
-				none = fmt.Errorf("%w; load the snapshot from %s: %w", none, store.Name(), err)
-				remedy = "make that snapshot readable"
-			}
-			continue
-		}
-		m, err := r.anchorOf(ctx, info, snap.State)
-		if err != nil {
-			return nil, err
-		}
-		if t := (Transfer{State: snap.State}); r.core.Usable(info, t, m) {
-			return &t, nil
-		}
-	}
-	if info.First <= 1 {
-		return nil, nil
-	}
-	r.setProblem(none.Error() + ": " + remedy)
-	return nil, none
 }
 
 func (s *session) handle(m Message) error {

@@ -142,25 +142,50 @@ func (x *Exchange) push(ctx context.Context, node string, list []events.Event) e
 
 // fetchState takes over the whole state of another replica.
 func (x *Exchange) fetchState(ctx context.Context, node string) error {
+	t, err := x.stateOf(ctx, node)
+	if err == nil {
+		x.store.Adopt(t)
+	}
+	return err
+}
+
+// State asks the other replicas, in random order, and returns the state of the first whose
+// position fits; false: nobody has one, or can be asked now.
+func (x *Exchange) State(ctx context.Context, fits func(events.Position) bool) (events.Transfer, bool) {
+	peers := x.cfg.Peers()
+	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
+	for _, node := range peers {
+		a, err := x.ask(ctx, node, request{Op: opCompare, Name: x.cfg.Name, Position: newPosition(x.store.Position()), Digest: x.store.AcceptedDigest()})
+		if err == nil && !fits(a.Position.value()) {
+			continue
+		}
+		var t events.Transfer
+		if err == nil {
+			t, err = x.stateOf(ctx, node)
+		}
+		if err == nil {
+			return t, true
+		}
+		x.cfg.Log.Debug().Err(err).Str("node", node).Msg("could not get the state of another replica")
+	}
+	return events.Transfer{}, false
+}
+
+func (x *Exchange) stateOf(ctx context.Context, node string) (events.Transfer, error) {
 	a, err := x.ask(ctx, node, request{Op: opState})
 	switch {
 	case err != nil:
-		return err
+		return events.Transfer{}, err
 	case a.Busy:
-		return errors.New("the other replica hands out its state to others now")
+		return events.Transfer{}, errors.New("the other replica hands out its state to others now")
 	case a.Size <= 0 || a.Size > maxState:
-		return fmt.Errorf("%w: a state of %d bytes", errMessage, a.Size)
+		return events.Transfer{}, fmt.Errorf("%w: a state of %d bytes", errMessage, a.Size)
 	}
 	data, err := x.read(ctx, node, a)
 	if err != nil {
-		return err
+		return events.Transfer{}, err
 	}
-	t, err := events.DecodeTransfer(x.cfg.Subjects.Namespace, data)
-	if err != nil {
-		return err
-	}
-	x.store.Adopt(t)
-	return nil
+	return events.DecodeTransfer(x.cfg.Subjects.Namespace, data)
 }
 
 // read asks for all parts of a state, several at a time.

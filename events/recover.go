@@ -1,0 +1,53 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+)
+
+// ErrNothingToRecover: the log is in order, or its replica can mend it without an operator.
+var ErrNothingToRecover = errors.New("there is nothing to recover")
+
+// NewLog deletes a log that cannot be folded any more, because its head is gone and nothing fits
+// what is left (rule 23): the replicas begin a new one with their states. What was logged since
+// those is lost, and only this replica's state is known to be there.
+//
+// ErrNothingToRecover: this replica does not miss a base. ErrNotReady: it has no state either.
+func (r *Replica) NewLog(ctx context.Context) error {
+	r.mu.Lock()
+	headless, has, streamID := r.headless, r.core.State() != nil, r.info.StreamID
+	r.mu.Unlock()
+	switch {
+	case !headless:
+		return fmt.Errorf("%w: this replica does not miss the head of the log", ErrNothingToRecover)
+	case !has:
+		return fmt.Errorf("%w: this replica could not begin a new log: ask one that has a state", ErrNotReady)
+	case r.cfg.Archive == nil:
+		return errors.New("this replica may not delete its log")
+	}
+	if err := r.cfg.Archive.Delete(ctx, streamID); err != nil {
+		return fmt.Errorf("delete the log: %w", err)
+	}
+	r.cfg.Logger.Warn().Str("stream", streamID).Msg("the log was deleted for an operator, a new one begins with the replicas' states")
+	return nil
+}
+
+// BeginLog lets the log begin with this replica's state although that is too old (rule 18), so
+// that removals which nobody remembers may be undone.
+//
+// ErrNothingToRecover: the log has begun, or its beginning is not known to be refused.
+func (r *Replica) BeginLog(ctx context.Context) error {
+	r.mu.Lock()
+	g, has := r.core.Force(r.cfg.Wall())
+	inert := r.inert
+	r.mu.Unlock()
+	if !inert || !has {
+		return fmt.Errorf("%w: the log was not found to refuse this replica's state as its beginning", ErrNothingToRecover)
+	}
+	g.ID = r.genesisID()
+	if err := r.publishGenesis(ctx, g); err != nil {
+		return fmt.Errorf("publish the genesis: %w", err)
+	}
+	return nil
+}

@@ -1,0 +1,142 @@
+package events
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+)
+
+const (
+	// tendTimeout bounds one tending of the archive.
+	tendTimeout = time.Minute
+	// tendings is how often the archive is looked at while a checkpoint gets old.
+	tendings = 60
+)
+
+// tend keeps the archive in order: whoever has the lease adds the state as a checkpoint if one
+// is due, forgets those that are of no use, and trims the log when it takes too much room.
+func (r *Replica) tend(ctx context.Context, state *State) {
+	every, now := r.cfg.CheckpointEvery/tendings, r.cfg.Wall()
+	if r.cfg.Archive == nil || now.Sub(r.tended) < every {
+		return
+	}
+	r.tended = now
+	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
+	defer cancel()
+	held, err := r.cfg.Archive.Lease(ctx, 2*every)
+	if err == nil && held {
+		err = r.tendNow(ctx, state)
+	}
+	if err != nil {
+		r.metrics.snapshots.WithLabelValues(archiveName, "tend", "failed").Inc()
+		r.cfg.Logger.Warn().Err(err).Msg("checkpoints beside the log could not be kept in order, trying again later")
+	}
+}
+
+func (r *Replica) tendNow(ctx context.Context, state *State) error {
+	info, kept, err := r.assess(ctx)
+	if err != nil {
+		return err
+	}
+	if info.StreamID == state.StreamID && kept.due(state.Seq(), info, r.cfg.Wall(), r.cfg.CheckpointEvery) {
+		snap := Snapshot{Namespace: r.cfg.Subjects.Namespace, Taken: r.cfg.Wall(), State: state}
+		if err := r.cfg.Archive.Save(ctx, snap); err != nil {
+			return fmt.Errorf("save a checkpoint: %w", err)
+		}
+		r.metrics.snapshots.WithLabelValues(archiveName, "save", "done").Inc()
+		r.cfg.Logger.Info().Uint64("seq", state.Seq()).Int("entries", state.Map.Len()).Msg("checkpoint saved beside the log")
+		if info, kept, err = r.assess(ctx); err != nil { // what counts is what is kept
+			return err
+		}
+	}
+	r.metrics.checkpoints.Set(float64(len(kept.valid)))
+	for _, c := range kept.surplus() {
+		if err := r.cfg.Archive.Remove(ctx, c.Name); err != nil {
+			return fmt.Errorf("forget checkpoint %s: %w", c.Name, err)
+		}
+	}
+	return r.trim(ctx, info, kept.trimAt(info))
+}
+
+func (r *Replica) trim(ctx context.Context, info LogInfo, first uint64) error {
+	if first <= info.First {
+		return nil
+	}
+	if err := r.cfg.Archive.Trim(ctx, info.StreamID, first); err != nil {
+		return fmt.Errorf("trim the log before %d: %w", first, err)
+	}
+	r.metrics.trimmed.Add(float64(first - info.First))
+	r.cfg.Logger.Info().Uint64("from", info.First).Uint64("to", first).Msg("the log's oldest messages were removed, checkpoints hold what they made")
+	return nil
+}
+
+// assess looks at the log and finds out which checkpoints it continues (rule 15).
+func (r *Replica) assess(ctx context.Context) (LogInfo, checkpoints, error) {
+	info, err := r.cfg.Log.Info(ctx)
+	if err != nil {
+		return info, checkpoints{}, err
+	}
+	list, err := r.cfg.Archive.List(ctx)
+	if err != nil {
+		return info, checkpoints{}, fmt.Errorf("list checkpoints: %w", err)
+	}
+	kept, err := r.sift(ctx, info, list)
+	return info, kept, err
+}
+
+func (r *Replica) sift(ctx context.Context, info LogInfo, list []Checkpoint) (checkpoints, error) {
+	var kept checkpoints
+	for _, c := range list {
+		switch valid, err := r.inLog(ctx, info, c.StreamID, c.Anchor); {
+		case err != nil:
+			return kept, err
+		case valid:
+			kept.valid = append(kept.valid, c)
+		default:
+			kept.rest = append(kept.rest, c)
+		}
+	}
+	return kept.sorted(), nil
+}
+
+// inLog reports whether the log continues a state at that position.
+func (r *Replica) inLog(ctx context.Context, info LogInfo, streamID string, at Anchor) (bool, error) {
+	s := &State{StreamID: streamID, Anchor: at}
+	m, err := r.anchorOf(ctx, info, s)
+	return err == nil && m != nil && r.core.Valid(info, s, m), err
+}
+
+// archiveName stands for the archive where stores are named.
+const archiveName = "checkpoints"
+
+// newest is the archive as a place where the newest snapshot is found.
+type newest struct{ archive Archive }
+
+func (newest) Name() string { return archiveName }
+
+// Load tries the newest checkpoint first; one that cannot be read does not stand for all.
+func (n newest) Load(ctx context.Context) (Snapshot, error) {
+	list, err := n.archive.List(ctx)
+	if err != nil {
+		return Snapshot{}, err
+	}
+	none := ErrNoSnapshot
+	for len(list) > 0 {
+		heads := make([]Snapshot, len(list))
+		for i, c := range list {
+			heads[i] = Snapshot{Taken: c.Taken, State: &State{StreamID: c.StreamID, Anchor: c.Anchor}}
+		}
+		i := Newest(heads)
+		snap, err := n.archive.Load(ctx, list[i].Name)
+		if err == nil {
+			return snap, nil
+		}
+		if errors.Is(none, ErrNoSnapshot) && !errors.Is(err, ErrNoSnapshot) {
+			none = err // the first that says more than that it is gone
+		}
+		list = slices.Delete(list, i, i+1)
+	}
+	return Snapshot{}, none
+}
