@@ -74,7 +74,7 @@ Exit codes: 0 done, 1 failed, 3 not applied everywhere within the timeout, 4 ref
 
 // commands is every sub-command. The replica has signals of its own: it drains first.
 func commands(p *program) []*cobra.Command {
-	return append(clientCommands(p), newRunCommand(p.version, p.environ), newBrokerCommand(p.version, p.environ), newWatchCommand(p))
+	return append(clientCommands(p), newRunCommand(p.version, p.environ), newBrokerCommand(p.version, p.environ), newWatchCommand(p), newRecoverCommand(p))
 }
 
 // clientCommands call the API of a replica, and end at once when they are interrupted.

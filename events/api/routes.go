@@ -71,6 +71,7 @@ func (s *Server) routes() http.Handler {
 		http.MethodPut:    {changes, s.putOverlay},
 		http.MethodDelete: {changes, s.deleteOverlay},
 	})
+	add("/v1/recover/{action}", false, map[string]action{http.MethodPost: {changes, s.recover}})
 	add("/v1/events", false, get(reads, s.events))
 	add("/v1/why", false, get(reads, s.why))
 	add("/v1/replicas", false, get(reads, s.replicas))

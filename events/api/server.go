@@ -49,6 +49,8 @@ type Config struct {
 	Explainer Explainer
 	// Listener asks the Swarm listeners to announce everything again; nil: there is none.
 	Listener Listener
+	// Recovery is what an operator can do; nil: nothing.
+	Recovery Recovery
 	// Lookup checks that a host resolves; nil: hosts are not checked.
 	Lookup func(ctx context.Context, host string) error
 

@@ -261,3 +261,35 @@ func BenchmarkState(b *testing.B) {
 		}
 	}
 }
+
+// A replica that needs a base gets a state that fits from whoever has one.
+func TestStateThatFits(t *testing.T) {
+	s := startServer(t, -1)
+	list := entries("service/s", 100, 200)
+	far, near, none := newStore(1), newStore(2), newStore(3)
+	for st, seq := range map[*store]uint64{far: 900, near: 300} {
+		state := stateOf(list)
+		state.Anchor.Seq = seq
+		if !st.Adopt(events.Transfer{State: state}) {
+			t.Fatal("not adopted")
+		}
+	}
+	join(t, connect(t, s.ClientURL()), "far", far)
+	join(t, connect(t, s.ClientURL()), "near", near)
+	x := join(t, connect(t, s.ClientURL()), "none", none, "gone", "far", "near")
+	within := func(seq uint64) func(events.Position) bool {
+		return func(p events.Position) bool { return p.StreamID != "" && p.Anchor.Seq <= seq }
+	}
+	var got events.Transfer
+	until(t, "the nearer state comes", nil, func() bool {
+		t, ok := x.State(context.Background(), within(500))
+		got = t
+		return ok
+	})
+	if got.State.Anchor.Seq != 300 || got.State.Map.Len() != len(list) {
+		t.Errorf("got a state of %d with %d entries", got.State.Anchor.Seq, got.State.Map.Len())
+	}
+	if t2, ok := x.State(t.Context(), within(100)); ok {
+		t.Errorf("got a state of %d that does not fit", t2.State.Anchor.Seq)
+	}
+}

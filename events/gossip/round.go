@@ -152,7 +152,7 @@ func (x *Exchange) fetchState(ctx context.Context, node string) error {
 // State asks the other replicas, in random order, and returns the state of the first whose
 // position fits; false: nobody has one, or can be asked now.
 func (x *Exchange) State(ctx context.Context, fits func(events.Position) bool) (events.Transfer, bool) {
-	peers := x.cfg.Peers()
+	peers := slices.Clone(x.cfg.Peers())
 	rand.Shuffle(len(peers), func(i, j int) { peers[i], peers[j] = peers[j], peers[i] })
 	for _, node := range peers {
 		a, err := x.ask(ctx, node, request{Op: opCompare, Name: x.cfg.Name, Position: newPosition(x.store.Position()), Digest: x.store.AcceptedDigest()})

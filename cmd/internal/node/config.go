@@ -48,6 +48,8 @@ type Config struct {
 	InsecureAPI bool
 	// AllowRawConfig accepts raw HAProxy text and free conditions in definitions.
 	AllowRawConfig bool
+	// CheckpointEvery is how often a changing state is kept beside the log.
+	CheckpointEvery time.Duration
 	// NoBootstrap leaves the start of a new log to the operator.
 	NoBootstrap bool
 
@@ -93,6 +95,10 @@ type NATS struct {
 	// URL is an external NATS; empty: an embedded one that listens on Listen.
 	URL    string
 	Listen string
+	// LogSize limits the log in bytes; 0: 4 GiB, less where the server admits less, and a limit that a log has stays.
+	LogSize int64
+	// LogReplicas is how many nodes of a cluster keep the log; 0: three if there are so many.
+	LogReplicas int
 	// TokenFile holds the token that clients of the embedded or external server need;
 	// empty: the secret sluice_nats_token, if any.
 	TokenFile, CredsFile, NKeySeedFile string
@@ -141,6 +147,8 @@ func DefaultConfig() Config {
 		Docker:   swarm.DefaultConfig(),
 		Proxy:    proxy.DefaultOptions(),
 		Drain:    5 * time.Second,
+
+		CheckpointEvery: time.Hour,
 	}
 }
 
@@ -160,6 +168,9 @@ const (
 	setNamespace  setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
 	setURL        setting = "--nats-url (SLUICE_NATS_URL)"
 	setListen     setting = "--nats-listen (SLUICE_NATS_LISTEN)"
+	setLogSize    setting = "--log-size (SLUICE_LOG_SIZE)"
+	setLogCopies  setting = "--log-replicas (SLUICE_LOG_REPLICAS)"
+	setCheckpoint setting = "--checkpoint-every (SLUICE_CHECKPOINT_EVERY)"
 	setSeparator  setting = "SEPARATOR"
 	setDomainAlgo setting = "SERVICE_DOMAIN_ALGO"
 	setKey        setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
@@ -192,6 +203,7 @@ func (c Config) Validate() error {
 	} else if err := stream.CheckURL(c.NATS.URL); err != nil {
 		errs = append(errs, fmt.Errorf("%s: %w", setURL, err))
 	}
+	errs = append(errs, c.checkLog())
 	if c.Docker.Host != "" {
 		errs = append(errs, c.Docker.Validate())
 	}
@@ -202,6 +214,26 @@ func (c Config) Validate() error {
 	}
 	return errors.Join(errs...)
 }
+
+// minLogSize holds a few of the largest messages.
+const minLogSize = 4 << 20
+
+func (c Config) checkLog() error {
+	var errs []error
+	if n := c.NATS.LogSize; n != 0 && n < minLogSize {
+		errs = append(errs, setLogSize.problem(fmt.Sprint(n), "is too small for a log", fmt.Sprintf("give it at least %d bytes", minLogSize)))
+	}
+	if n := c.NATS.LogReplicas; n < 0 || n > 5 || n == 2 || n == 4 {
+		errs = append(errs, setLogCopies.problem(fmt.Sprint(n), "is no number of copies that a majority can be made of", "use 1, 3 or 5, or 0 to let the cluster decide"))
+	}
+	if c.CheckpointEvery < minCheckpoint {
+		errs = append(errs, setCheckpoint.problem(c.CheckpointEvery.String(), "is too often", "use at least "+minCheckpoint.String()))
+	}
+	return errors.Join(errs...)
+}
+
+// minCheckpoint leaves the log time for other things than checkpoints.
+const minCheckpoint = time.Second
 
 func checkAddr(s setting, addr string) error {
 	if _, _, err := net.SplitHostPort(addr); err != nil {

@@ -18,14 +18,16 @@ func (n *Node) openLog(ctx context.Context) error {
 		CAFile: n.cfg.NATS.CAFile, CertFile: n.cfg.NATS.CertFile, KeyFile: n.cfg.NATS.KeyFile,
 	}
 	cfg := stream.ConnConfig{URL: n.cfg.NATS.URL, Name: "sluice " + n.cfg.Name, Auth: auth, Logger: n.cfg.Logger}
-	logCfg := stream.Config{Subjects: n.subjects}
+	logCfg := stream.Config{Subjects: n.subjects, MaxBytes: n.cfg.NATS.LogSize, Replicas: n.cfg.NATS.LogReplicas}
 	if n.cfg.NATS.Embedded() {
 		b, err := n.openBroker(ctx, auth.TokenFile)
 		if err != nil {
 			return err
 		}
 		cfg.URL, cfg.InProcess = "", b
-		logCfg.MaxBytes = min(stream.DefaultMaxBytes, b.MaxStore()/2)
+		if logCfg.MaxBytes == 0 {
+			logCfg.MaxBytes = min(stream.DefaultMaxBytes, b.MaxStore()/2)
+		}
 	}
 	conn, err := stream.Connect(cfg)
 	if err != nil {
