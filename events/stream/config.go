@@ -67,32 +67,41 @@ func (c Config) declare(id string, maxBytes int64) jetstream.StreamConfig {
 
 // check says why a stream cannot be the log; nil if it can.
 func (c Config) check(s jetstream.StreamConfig) error {
-	var problems []error
-	bad := func(wrong bool, text string) {
-		if wrong {
-			problems = append(problems, errors.New(text))
-		}
-	}
+	var p problems
 	id, err := hex.DecodeString(s.Metadata[metaStreamID])
-	bad(err != nil || len(id) != 16, "it has no "+metaStreamID+" in its metadata, so Sluice did not create it")
-	bad(s.Metadata[metaFormat] != format, fmt.Sprintf("its %s is %.20q, this program knows %q", metaFormat, s.Metadata[metaFormat], format))
-	bad(!slices.Equal(sorted(s.Subjects), sorted(c.Subjects.All())), fmt.Sprintf("its subjects are %.200q", s.Subjects))
-	bad(s.Storage != jetstream.FileStorage, "it is not stored in files")
-	bad(s.Retention != jetstream.LimitsPolicy, "its retention drops what was consumed")
-	bad(s.Discard != jetstream.DiscardNew, "it discards old messages when it is full")
-	bad(s.MaxAge != 0, "it has a maximum age")
-	bad(s.MaxMsgs > 0, "it has a maximum number of messages")
-	bad(s.MaxMsgsPerSubject > 0, "it has a maximum number of messages per subject")
-	bad(s.AllowMsgTTL, "it allows messages that expire")
-	bad(s.AllowRollup, "it allows roll-ups")
-	bad(!s.DenyDelete, "it allows the deletion of messages")
-	bad(s.Mirror != nil || len(s.Sources) > 0, "it is a copy of another stream")
-	bad(s.PersistMode == jetstream.AsyncPersistMode, "it acknowledges before it stores")
-	if len(problems) == 0 {
+	p.add(err != nil || len(id) != 16, "it has no "+metaStreamID+" in its metadata, so Sluice did not create it")
+	p.add(s.Metadata[metaFormat] != format, fmt.Sprintf("its %s is %.20q, this program knows %q", metaFormat, s.Metadata[metaFormat], format))
+	p.add(!slices.Equal(sorted(s.Subjects), sorted(c.Subjects.All())), fmt.Sprintf("its subjects are %.200q", s.Subjects))
+	p.add(s.Storage != jetstream.FileStorage, "it is not stored in files")
+	p.add(s.Retention != jetstream.LimitsPolicy, "its retention drops what was consumed")
+	p.add(s.Discard != jetstream.DiscardNew, "it discards old messages when it is full")
+	p.add(s.MaxAge != 0, "it has a maximum age")
+	p.add(s.MaxMsgs > 0, "it has a maximum number of messages")
+	p.add(s.MaxMsgsPerSubject > 0, "it has a maximum number of messages per subject")
+	p.add(s.AllowMsgTTL, "it allows messages that expire")
+	p.add(s.AllowRollup, "it allows roll-ups")
+	p.add(!s.DenyDelete, "it allows the deletion of messages")
+	p.add(s.Mirror != nil || len(s.Sources) > 0, "it is a copy of another stream")
+	p.add(s.PersistMode == jetstream.AsyncPersistMode, "it acknowledges before it stores")
+	return p.of(s.Name, ErrUnfit)
+}
+
+// problems collects why a stream is not what it should be.
+type problems []error
+
+func (p *problems) add(wrong bool, text string) {
+	if wrong {
+		*p = append(*p, errors.New(text))
+	}
+}
+
+// of is nil if there are none, else an error of that kind with all of them and the remedy.
+func (p problems) of(stream string, kind error) error {
+	if len(p) == 0 {
 		return nil
 	}
 	return fmt.Errorf("stream %s: %w: %w; rename or remove it (nats stream rm %[1]s), or choose another namespace",
-		s.Name, ErrUnfit, errors.Join(problems...))
+		stream, kind, errors.Join(p...))
 }
 
 func sorted(list []string) []string {

@@ -193,6 +193,22 @@ func (l *Log) readErrorOrNoLog(ctx context.Context, what string, err error) erro
 	return l.readError(what, err)
 }
 
+// serverError sorts what a request that changes something returned: what the server refused
+// stays refused, anything else may do later.
+func (l *Log) serverError(what string, err error) error {
+	apiErr := new(jetstream.APIError)
+	switch {
+	case !errors.As(err, &apiErr):
+		return l.readError(what, err)
+	case apiErr.ErrorCode == codeStorageExceeded, apiErr.ErrorCode == codeStoreFailed:
+		return fmt.Errorf("%s: %w: %w; raise the server's store limit, or make room", what, events.ErrRefused, err)
+	case apiErr.Code >= 500, apiErr.Code == 404, apiErr.Code == 429:
+		return l.readError(what, err)
+	default:
+		return fmt.Errorf("%s: %w: %w", what, events.ErrRefused, err)
+	}
+}
+
 // readError sorts what a reading request returned.
 func (l *Log) readError(what string, err error) error {
 	switch {

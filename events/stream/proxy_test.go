@@ -1,6 +1,7 @@
 package stream_test
 
 import (
+	"bytes"
 	"io"
 	"net"
 	"sync"
@@ -17,6 +18,8 @@ type silence struct {
 	quiet bool
 	ended bool
 	conns []net.Conn
+	// until is a request after which the proxy becomes quiet by itself.
+	until []byte
 }
 
 func startSilence(tb testing.TB, target string) *silence {
@@ -40,7 +43,7 @@ func startSilence(tb testing.TB, target string) *silence {
 				continue
 			}
 			p.keep(client, backend)
-			wg.Go(func() { _, _ = io.Copy(backend, client); _ = backend.Close() })
+			wg.Go(func() { _, _ = io.Copy(requests{p, backend}, client); _ = backend.Close() })
 			wg.Go(func() { p.answers(client, backend) })
 		}
 	})
@@ -92,4 +95,38 @@ func (p *silence) end() {
 	for _, c := range p.conns {
 		_ = c.Close()
 	}
+}
+
+// requests is what the client sends.
+type requests struct {
+	p       *silence
+	backend net.Conn
+}
+
+func (r requests) Write(b []byte) (int, error) {
+	r.p.mu.Lock()
+	if len(r.p.until) > 0 && bytes.Contains(b, r.p.until) {
+		r.p.quiet, r.p.until = true, nil
+	}
+	r.p.mu.Unlock()
+	return r.backend.Write(b)
+}
+
+// quietAfter loses the answer to the next request that contains text: it arrives, and nothing
+// comes back until cut.
+func (p *silence) quietAfter(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.until = []byte(text)
+}
+
+// cut ends the connections with all that was held back. New ones work.
+func (p *silence) cut() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	for _, c := range p.conns {
+		_ = c.Close()
+	}
+	p.conns, p.quiet = nil, false
+	p.open.Broadcast()
 }
