@@ -76,7 +76,7 @@ func (r *Replica) fresh() {
 		r.cfg.Logger.Info().Uint64("seq", r.core.Seq()).Msg("caught up with the log")
 	}
 	r.restored, r.stale, r.problem, r.interruption = true, "", "", ""
-	r.inert = false
+	r.unbegun = false
 	r.metrics.stale.Set(0)
 	r.changed.raise()
 	poke(r.offers)

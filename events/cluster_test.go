@@ -129,6 +129,16 @@ type replica struct {
 }
 
 func startReplica(s *server, change func(*events.ReplicaConfig)) *replica {
+	s.tb.Helper()
+	return startReplicaOn(s, func(c *events.ReplicaConfig, _ *stream.Log) {
+		if change != nil {
+			change(c)
+		}
+	})
+}
+
+// startReplicaOn lets the test see the log that the replica follows.
+func startReplicaOn(s *server, change func(*events.ReplicaConfig, *stream.Log)) *replica {
 	tb := s.tb
 	tb.Helper()
 	conn, err := stream.Connect(stream.ConnConfig{URL: "nats://" + s.listen, Name: "test", Logger: zerolog.Nop()})
@@ -139,7 +149,7 @@ func startReplica(s *server, change func(*events.ReplicaConfig)) *replica {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return runReplica(tb, log, func() { _ = conn.Close() }, change)
+	return runReplica(tb, log, func() { _ = conn.Close() }, func(c *events.ReplicaConfig) { change(c, log) })
 }
 
 // runReplica runs a replica on any log; after it has stopped, closeLog is called.

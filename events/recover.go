@@ -33,17 +33,21 @@ func (r *Replica) NewLog(ctx context.Context) error {
 	return nil
 }
 
-// BeginLog lets the log begin with this replica's state although that is too old (rule 18), so
-// that removals which nobody remembers may be undone.
+// BeginLog lets a log without state begin with this replica's although that is too old, so that
+// removals which nobody remembers may be undone, or although Bootstrap.Forbid leaves that to
+// the operator (rule 18).
 //
-// ErrNothingToRecover: the log has begun, or its beginning is not known to be refused.
+// ErrNothingToRecover: the log has begun, or is about to. ErrNotReady: there is no state here either.
 func (r *Replica) BeginLog(ctx context.Context) error {
 	r.mu.Lock()
 	g, has := r.core.Force(r.cfg.Wall())
-	inert := r.inert
+	unbegun := r.unbegun
 	r.mu.Unlock()
-	if !inert || !has {
-		return fmt.Errorf("%w: the log was not found to refuse this replica's state as its beginning", ErrNothingToRecover)
+	switch {
+	case !unbegun:
+		return fmt.Errorf("%w: the log has a beginning, or gets one without help", ErrNothingToRecover)
+	case !has:
+		return fmt.Errorf("%w: ask a replica that has a state, or start one without --no-bootstrap", ErrNotReady)
 	}
 	g.ID = r.genesisID()
 	if err := r.publishGenesis(ctx, g); err != nil {

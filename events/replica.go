@@ -87,7 +87,7 @@ type Replica struct {
 	problem    string
 	unreadable string // what is wrong with the journal
 	headless   bool   // the log cannot be folded, by nobody who could be asked
-	inert      bool   // the log does not begin with the state, which is too old
+	unbegun    bool   // the log has no state, and an operator decides whether it begins with this one
 	// interruption is the last reason logged: each is told once.
 	interruption string
 	failing      map[string]string // the last failure of each snapshot store

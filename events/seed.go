@@ -15,7 +15,7 @@ func (s *session) seed(ctx context.Context) error {
 		return nil
 	}
 	if _, obstacle := s.r.decideGenesis(Around{Forbid: s.r.cfg.Bootstrap.Forbid}); obstacle == ObstacleForbidden {
-		s.r.setProblem("the log holds no state and --no-bootstrap forbids to start one: start one replica without it")
+		s.r.unbegin("the log holds no state and --no-bootstrap forbids to begin one: run `sluice recover begin-log` at the replica with the newest state, or start one replica without the flag")
 		return nil
 	}
 	g, err := s.genesis(ctx)
@@ -29,17 +29,17 @@ func (s *session) seed(ctx context.Context) error {
 		return fmt.Errorf("publish the genesis: %w", err)
 	}
 	if !s.within(ctx, genesisPatience) {
-		s.r.refused()
+		s.r.unbegin("the log did not accept this replica's state as its beginning, since it is older than removals are remembered: start a replica that has a newer one; if there is none, run `sluice recover begin-log` here, which may undo removals")
 	}
 	return nil
 }
 
-// refused tells the operator that the state is too old to begin a log with.
-func (r *Replica) refused() {
-	r.setProblem("the log did not accept this replica's state as its beginning, since it is older than removals are remembered: start a replica that has a newer one; if there is none, run `sluice recover begin-log` here, which may undo removals")
+// unbegin tells the operator that this replica may not begin the log by itself.
+func (r *Replica) unbegin(why string) {
+	r.setProblem(why)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.inert = true
+	r.unbegun = true
 }
 
 const genesisPatience = 20 * time.Second

@@ -24,9 +24,9 @@ Each is refused while there is nothing to recover.`,
 begin a new one with their states; what was logged after those is lost. Ask a replica that has a state.`,
 			"  sluice status\n  sluice recover new-log --api http://proxy-1:8080"},
 		{string(api.RecoverBeginLog), "Let an empty log begin with the called replica's state, however old",
-			`Let an empty log begin with the state of the called replica although that is older than removals are
-remembered (30 days): services removed since then may come back. If another replica has a newer state,
-start that one instead.`,
+			`Let an empty log begin with the state of the called replica although --no-bootstrap leaves that to you, or
+although the state is older than removals are remembered (30 days): services removed since then may come
+back. If another replica has a newer state, ask that one instead.`,
 			"  sluice status\n  sluice recover begin-log --api http://proxy-1:8080"},
 	} {
 		cmd.AddCommand(&cobra.Command{

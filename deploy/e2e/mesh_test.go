@@ -78,7 +78,8 @@ func TestMesh(t *testing.T) {
 					`{"destinations":[{"port":%d,"outboundHostname":"127.0.0.1","servicePath":["/via-%d"]}]}`, one, i), "Content-Type: application/json")
 				mustStatus(t, a, http.StatusAccepted)
 			}
-			replicas[3].reconfigure(t, "old", two) // DFP's answer is 200
+			replicas[2].reconfigure(t, "old", one, "servicePath", "/older") // DFP's answer is 200
+			replicas[3].reconfigure(t, "old", two)
 			replicas[4].remove(t, "gone")
 			within := time.Now().Add(2 * time.Second)
 			for i := range replicas {

@@ -39,3 +39,21 @@ func (a *Archive) Trim(ctx context.Context, streamID string, first uint64) error
 	}
 	return nil
 }
+
+// Delete removes the log itself. The checkpoints stay. ErrUnavailable, ErrUnfit, ErrNoLog (also when the stream has
+// another identity).
+func (a *Archive) Delete(ctx context.Context, streamID string) error {
+	info, err := a.log.Info(ctx)
+	if err == nil && info.StreamID != streamID {
+		err = fmt.Errorf("%w with identity %.40q: now it is %s", events.ErrNoLog, streamID, info.StreamID)
+	}
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, objectTimeout)
+	defer cancel()
+	if err := a.log.reads.DeleteStream(ctx, a.log.cfg.Subjects.Stream()); err != nil {
+		return a.log.serverError("delete log", err)
+	}
+	return nil
+}

@@ -124,7 +124,11 @@ func (n *Node) openReplica(context.Context) error {
 	n.status = &status{roster: roster, siblings: n.siblings, log: n.component("status")}
 	n.replica, err = events.NewReplica(events.ReplicaConfig{
 		Subjects: n.subjects, Name: n.cfg.Name, Node: node, Log: n.log, Snapshots: snapshots,
+		Archive: stream.NewArchive(n.log), CheckpointEvery: n.cfg.CheckpointEvery,
 		PeerHasState: roster.HasState, Bootstrap: n.bootstrap(),
+		PeerState: func(ctx context.Context, fits func(events.Position) bool) (events.Transfer, bool) {
+			return n.exchange.State(ctx, fits) // it is there before Run
+		},
 		Journal:   newJournal(filepath.Join(n.cfg.DataDir, "pending.journal")),
 		Broadcast: func(list []events.Event) { n.exchange.Broadcast(list) }, // it is there before Run
 		Logger:    n.component("replica"), Registerer: n.metrics,
@@ -249,8 +253,9 @@ func (n *Node) apiConfig() api.Config {
 		Addr: n.cfg.APIAddr, Tokens: n.access, Insecure: n.cfg.InsecureAPI, Log: n.cfg.Logger,
 		Replica: state{n.replica, n.status}, Waiter: n.status.roster, Replicas: n.status.roster,
 		Proxy: gateway{n.controller}, Certificates: gateway{n.controller}, Explainer: explainer{n.controller.Why},
-		History: history{replica: n.replica, subjects: n.subjects, read: n.readLog},
-		Metrics: n.metrics, Register: n.metrics,
+		History:  history{replica: n.replica, subjects: n.subjects, read: n.readLog},
+		Recovery: n.replica,
+		Metrics:  n.metrics, Register: n.metrics,
 		Defaults: service.Defaults{Separator: n.cfg.Separator, DomainAlgo: n.cfg.DomainAlgo},
 		Limits:   n.limits(),
 		Local:    byName(n.local),

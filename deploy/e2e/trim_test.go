@@ -1,0 +1,146 @@
+package e2e_test
+
+import (
+	"fmt"
+	"net/http"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/nats-io/nats.go"
+	"github.com/nats-io/nats.go/jetstream"
+)
+
+// logStream is the stream of the replicas of these tests.
+const logStream = "SLUICE_DOCKER-FLOW"
+
+func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
+	t.Helper()
+	js, err := jetstream.New(nc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return js
+}
+
+// head is the first sequence that the log still has.
+func head(t testing.TB, js jetstream.JetStream) uint64 {
+	t.Helper()
+	s, err := js.Stream(t.Context(), logStream)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s.CachedInfo().State.FirstSeq
+}
+
+// fillLog publishes events without effect until the log's head goes.
+func fillLog(t testing.TB, js jetstream.JetStream) {
+	t.Helper()
+	large := []byte(strings.Repeat("no event ", 12_000))
+	eventually(t, 60*time.Second, "the log's head is trimmed", func() error {
+		if first := head(t, js); first > 1 {
+			return nil
+		}
+		if _, err := js.Publish(t.Context(), "sluice.docker-flow.ctl.tick", large); err != nil {
+			return fmt.Errorf("fill the log: %w", err)
+		}
+		return fmt.Errorf("it begins at 1")
+	})
+}
+
+// TestTrimmedLog: a log that gets full loses its head and nothing else. Who has nothing starts
+// from a checkpoint, who was away for long goes on from one; without any, an operator is told
+// what to do, and the log begins anew from the state that is left.
+func TestTrimmedLog(t *testing.T) {
+	n := startNATS(t)
+	js := jetStream(t, connect(t, n.url()))
+	small := []string{"--nats-url", n.url(), "--log-size", fmt.Sprint(4 << 20), "--checkpoint-every", "3s"}
+	port := startBackend(t, "one")
+
+	away := startReplica(t, "away", small...)
+	away.reconfigure(t, "first", port)
+	away.reconfigure(t, "gone", port)
+	away.stop(t, os.Interrupt)
+	old := filepath.Join(t.TempDir(), "data")
+	if err := os.CopyFS(old, os.DirFS(filepath.Join(away.dir, "data"))); err != nil {
+		t.Fatal(err)
+	}
+
+	busy := startReplica(t, "busy", small...)
+	busy.reconfigure(t, "second", port)
+	busy.remove(t, "gone")
+	fillLog(t, js)
+	want, err := busy.own()
+	if err != nil {
+		t.Fatal(err)
+	}
+	busy.stop(t, os.Interrupt)
+
+	newcomer := newReplica(t, "newcomer", small...)
+	t.Run("who has nothing starts from a checkpoint", func(t *testing.T) {
+		newcomer.start(t).ready(t, 30*time.Second)
+		checkState(t, newcomer, want.Digest)
+	})
+	t.Run("who was away for long goes on from a checkpoint", func(t *testing.T) {
+		away.start(t).ready(t, 30*time.Second)
+		checkState(t, away, want.Digest)
+		eventually(t, 20*time.Second, "both agree", func() error { return unburdened([]*replica{newcomer, away}) })
+		if code, out := cli(t, away, "recover", "new-log"); code != 4 || !strings.Contains(out, "nothing to recover") {
+			t.Errorf("recover while all is well: exit %d, %s", code, out)
+		}
+	})
+	newcomer.stop(t, os.Interrupt)
+	away.stop(t, os.Interrupt)
+	if err := js.DeleteObjectStore(t.Context(), logStream+"_CHECKPOINTS"); err != nil {
+		t.Fatal(err)
+	}
+
+	t.Run("without any checkpoint an operator is told what to do, and does it", func(t *testing.T) {
+		if err := os.RemoveAll(filepath.Join(away.dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(old, filepath.Join(away.dir, "data")); err != nil {
+			t.Fatal(err)
+		}
+		away.start(t).ready(t, 45*time.Second)
+		if err := away.routed("/first", "one"); err != nil {
+			t.Errorf("the old state is not served: %v", err)
+		}
+		eventually(t, 20*time.Second, "status names the command", func() error {
+			if code, out := cli(t, away, "status"); code != 0 || !strings.Contains(out, "`sluice recover new-log`") {
+				return fmt.Errorf("exit %d: %s", code, out)
+			}
+			return nil
+		})
+		if code, out := cli(t, away, "recover", "new-log"); code != 0 || !strings.Contains(out, "the log was deleted") {
+			t.Fatalf("recover: exit %d, %s", code, out)
+		}
+		eventually(t, 60*time.Second, "the log begins anew", away.fresh)
+		for _, path := range []string{"/first", "/gone"} { // what the old state held
+			if err := away.routed(path, "one"); err != nil {
+				t.Error(err)
+			}
+		}
+		away.reconfigure(t, "third", port, "wait", "all")
+	})
+}
+
+// checkState waits until the map is as expected and everything that lives is routed.
+func checkState(t testing.TB, r *replica, digest string) {
+	t.Helper()
+	eventually(t, 20*time.Second, r.name+" has the whole state", func() error {
+		s, err := r.own()
+		if err == nil && (s.Digest != digest || s.Stale != "") {
+			err = fmt.Errorf("digest %s, want %s, stale %q", s.Digest, digest, s.Stale)
+		}
+		return err
+	})
+	for _, path := range []string{"/first", "/second"} {
+		if err := r.routed(path, "one"); err != nil {
+			t.Error(err)
+		}
+	}
+	mustStatus(t, r.request("/gone"), http.StatusServiceUnavailable)
+}
