@@ -9,6 +9,9 @@ func (s *session) observe(m Message, effects []Effect) {
 		r.skew = m.Time.Sub(r.cfg.Wall())
 	}
 	r.info.Last = max(r.info.Last, m.Seq)
+	if r.grown(m.Seq) {
+		poke(r.tending)
+	}
 	for _, e := range effects {
 		r.metrics.folded(e.Result)
 		if !e.rival().IsZero() {
@@ -134,15 +137,17 @@ func (r *Replica) report(reports []Report) {
 }
 
 // audited: everything up to the state's position was read again by one consumer. A copy
-// of it is worth keeping if somebody waits for one. The caller holds mu.
+// of it goes to whoever waits for one. The caller holds mu.
 func (s *session) audited() {
 	r := s.r
-	if !r.wantCopy || len(r.saves) == cap(r.saves) {
+	if len(r.copies) == 0 {
 		return
 	}
 	if state, ok := r.core.Checkpoint(); ok {
-		r.saves <- state // nobody else sends: there is room
-		r.wantCopy = false
+		for _, c := range r.copies {
+			c <- state // there is room for this one
+		}
+		r.copies = nil
 	}
 }
 

@@ -11,6 +11,8 @@ const (
 	checkpointsKept = 3
 	// checkpointsMost bounds how many are kept.
 	checkpointsMost = 8
+	// growth is by which part of its limit a log has to grow for the next checkpoint.
+	growth = 1.0 / 16
 	// worthwhile is by how many messages a state must have gone on to be kept again, if they are few bytes.
 	worthwhile = 100
 )
@@ -46,7 +48,7 @@ func (c checkpoints) due(seq uint64, info LogInfo, now time.Time, every time.Dur
 	}
 	age, grown := now.Sub(newest.Taken), seq-newest.Anchor.Seq
 	switch {
-	case info.MaxBytes > 0 && info.share(grown) >= float64(info.MaxBytes)/16:
+	case info.MaxBytes > 0 && info.share(grown) >= float64(info.MaxBytes)*growth:
 		return true
 	case len(c.valid) < checkpointsKept:
 		return age >= every/6

@@ -74,8 +74,7 @@ type Replica struct {
 	listing listing
 	audit   chan struct{} // asks the session to end, so that the next one audits
 	offers  chan struct{} // asks for pending changes to be offered
-	saves   chan *State   // audited copies, for saving
-	tended  time.Time     // when the archive was looked at, by save alone
+	tending chan struct{} // asks for the archive to be looked at
 
 	mu         sync.Mutex
 	core       *Core
@@ -92,9 +91,10 @@ type Replica struct {
 	interruption string
 	failing      map[string]string // the last failure of each snapshot store
 	info         LogInfo
-	skew         time.Duration // stream time of the newest live message - wall
-	wantCopy     bool
-	kept         bool // the journal holds changes
+	skew         time.Duration   // stream time of the newest live message - wall
+	copies       []chan<- *State // of those who wait for an audited copy
+	tended       uint64          // the position when the archive was looked at
+	kept         bool            // the journal holds changes
 	told         told
 	rejected     []Record
 }
@@ -131,7 +131,7 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		asking:  newAsking(),
 		audit:   make(chan struct{}, 1),
 		offers:  make(chan struct{}, 1),
-		saves:   make(chan *State, 1),
+		tending: make(chan struct{}, 1),
 		stale:   "the state is not restored yet",
 		told:    told{},
 		failing: map[string]string{},
@@ -156,6 +156,7 @@ func (r *Replica) Run(ctx context.Context) error {
 	g.Go(func() error { return r.offer(gctx) })
 	g.Go(func() error { return r.tick(gctx) })
 	g.Go(func() error { return r.save(gctx) })
+	g.Go(func() error { return r.tend(gctx) })
 	if err := g.Wait(); err != nil && !errors.Is(err, context.Canceled) {
 		return err
 	}

@@ -28,7 +28,6 @@ func (r *Replica) save(ctx context.Context) error {
 		}
 		began := r.cfg.Wall()
 		r.saveTo(ctx, state)
-		r.tend(ctx, state)
 		saved = state.Anchor
 		// A large state must not keep the replica busy with saving.
 		rest = max(r.cfg.SaveAfter, 10*r.cfg.Wall().Sub(began))
@@ -56,21 +55,28 @@ func (r *Replica) unsaved(saved Anchor) bool {
 	return r.core.Online() && r.core.State().Anchor != saved
 }
 
-// auditedCopy asks the session for an audit until one hands over a copy.
+// auditedCopy asks the session for an audit until one hands over a copy, which nobody may change.
 func (r *Replica) auditedCopy(ctx context.Context) (*State, error) {
-	r.mu.Lock()
-	r.wantCopy = true
-	r.mu.Unlock()
+	copied := r.askCopy()
 	for {
 		poke(r.audit)
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
-		case s := <-r.saves:
+		case s := <-copied:
 			return s, nil
 		case <-time.After(saveTimeout):
 		}
 	}
+}
+
+// askCopy asks for the copy of the next audited state.
+func (r *Replica) askCopy() <-chan *State {
+	c := make(chan *State, 1)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.copies = append(r.copies, c)
+	return c
 }
 
 // saveTo stores the state in every store at once; a store that fails is only reported.
@@ -110,13 +116,7 @@ func (r *Replica) saveLast(ctx context.Context) error {
 	if err != nil || !s.serving {
 		return nil // the log is gone: what was saved before stands
 	}
-	select { // a copy that nobody fetched is older than what is wanted now
-	case <-r.saves:
-	default:
-	}
-	r.mu.Lock()
-	r.wantCopy = true
-	r.mu.Unlock()
+	copied := r.askCopy()
 	err = r.cfg.Log.Follow(ctx, s.steps.From(), func(m Message) error {
 		if err := s.handle(m); err != nil || s.auditing() {
 			return err
@@ -124,7 +124,7 @@ func (r *Replica) saveLast(ctx context.Context) error {
 		return errAudit
 	})
 	if errors.Is(err, errAudit) {
-		r.saveTo(ctx, <-r.saves)
+		r.saveTo(ctx, <-copied)
 	}
 	return nil
 }

@@ -15,41 +15,47 @@ const (
 	tendings = 60
 )
 
-// tend keeps the archive in order: whoever has the lease adds the state as a checkpoint if one
-// is due, forgets those that are of no use, and trims the log when it takes too much room.
-func (r *Replica) tend(ctx context.Context, state *State) {
-	every, now := r.cfg.CheckpointEvery/tendings, r.cfg.Wall()
-	if r.cfg.Archive == nil || now.Sub(r.tended) < every {
-		return
+// tend keeps the archive in order, again and again and whenever the log has grown by much.
+func (r *Replica) tend(ctx context.Context) error {
+	if r.cfg.Archive == nil {
+		return nil
 	}
-	r.tended = now
-	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
-	defer cancel()
-	held, err := r.cfg.Archive.Lease(ctx, 2*every)
-	if err == nil && held {
-		err = r.tendNow(ctx, state)
-	}
-	if err != nil {
-		r.metrics.snapshots.WithLabelValues(archiveName, "tend", "failed").Inc()
-		r.cfg.Logger.Warn().Err(err).Msg("checkpoints beside the log could not be kept in order, trying again later")
+	every := r.cfg.CheckpointEvery / tendings
+	for {
+		select {
+		case <-ctx.Done():
+			return ctx.Err()
+		case <-r.tending:
+		case <-time.After(every + jitter(every/4)):
+		}
+		if !r.following() {
+			continue
+		}
+		if err := r.tendOnce(ctx, every); err != nil && ctx.Err() == nil {
+			r.metrics.snapshots.WithLabelValues(archiveName, "tend", "failed").Inc()
+			r.cfg.Logger.Warn().Err(err).Msg("checkpoints beside the log could not be kept in order, trying again later")
+		}
 	}
 }
 
-func (r *Replica) tendNow(ctx context.Context, state *State) error {
-	info, kept, err := r.assess(ctx)
-	if err != nil {
+// tendOnce lets whoever has the lease add a checkpoint if one is due, forget those that are of
+// no use, and trim a log that takes too much room.
+func (r *Replica) tendOnce(ctx context.Context, every time.Duration) error {
+	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
+	defer cancel()
+	seq := r.View().Seq
+	defer r.tendedAt(seq)
+	if held, err := r.cfg.Archive.Lease(ctx, 3*every); err != nil || !held {
 		return err
 	}
-	if info.StreamID == state.StreamID && kept.due(state.Seq(), info, r.cfg.Wall(), r.cfg.CheckpointEvery) {
-		snap := Snapshot{Namespace: r.cfg.Subjects.Namespace, Taken: r.cfg.Wall(), State: state}
-		if err := r.cfg.Archive.Save(ctx, snap); err != nil {
-			return fmt.Errorf("save a checkpoint: %w", err)
+	info, kept, err := r.assess(ctx)
+	if err == nil && kept.due(seq, info, r.cfg.Wall(), r.cfg.CheckpointEvery) {
+		if err = r.checkpoint(ctx); err == nil {
+			info, kept, err = r.assess(ctx) // what counts is what is kept
 		}
-		r.metrics.snapshots.WithLabelValues(archiveName, "save", "done").Inc()
-		r.cfg.Logger.Info().Uint64("seq", state.Seq()).Int("entries", state.Map.Len()).Msg("checkpoint saved beside the log")
-		if info, kept, err = r.assess(ctx); err != nil { // what counts is what is kept
-			return err
-		}
+	}
+	if err != nil {
+		return err
 	}
 	r.metrics.checkpoints.Set(float64(len(kept.valid)))
 	for _, c := range kept.surplus() {
@@ -58,6 +64,34 @@ func (r *Replica) tendNow(ctx context.Context, state *State) error {
 		}
 	}
 	return r.trim(ctx, info, kept.trimAt(info))
+}
+
+func (r *Replica) tendedAt(seq uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.tended = seq
+}
+
+// grown reports whether the log has got so much longer since the archive was looked at that a
+// checkpoint may be due. The caller holds mu.
+func (r *Replica) grown(seq uint64) bool {
+	return r.cfg.Archive != nil && seq > r.tended && r.info.MaxBytes > 0 && r.info.share(seq-r.tended) >= float64(r.info.MaxBytes)*growth
+}
+
+// checkpoint adds the audited state to the archive.
+func (r *Replica) checkpoint(ctx context.Context) error {
+	state, err := r.auditedCopy(ctx)
+	if err != nil {
+		return fmt.Errorf("audit the state for a checkpoint: %w", err)
+	}
+	snap := Snapshot{Namespace: r.cfg.Subjects.Namespace, Taken: r.cfg.Wall(), State: state}
+	if err := r.cfg.Archive.Save(ctx, snap); err != nil {
+		return fmt.Errorf("save a checkpoint: %w", err)
+	}
+	r.metrics.snapshots.WithLabelValues(archiveName, "save", "done").Inc()
+	r.metrics.snapshotSeq.WithLabelValues(archiveName).Set(float64(state.Seq()))
+	r.cfg.Logger.Info().Uint64("seq", state.Seq()).Int("entries", state.Map.Len()).Msg("checkpoint saved beside the log")
+	return nil
 }
 
 func (r *Replica) trim(ctx context.Context, info LogInfo, first uint64) error {
