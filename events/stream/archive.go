@@ -34,11 +34,13 @@ type Archive struct {
 	log *Log
 	// owner names this Archive in the lease.
 	owner string
+	// leftover is the age at which parts without an object are removed.
+	leftover time.Duration
 }
 
 // NewArchive returns the archive of a log; it does not talk to the server yet.
 func NewArchive(log *Log) *Archive {
-	return &Archive{log: log, owner: rand.Text()}
+	return &Archive{log: log, owner: rand.Text(), leftover: leftoverAge}
 }
 
 // List returns the checkpoints, in order of their names; none if nothing was ever saved. Those
@@ -190,6 +192,9 @@ func (a *Archive) Save(ctx context.Context, s events.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
+	if err := a.sweep(ctx, b); err != nil {
+		a.log.conn.log.Debug().Err(err).Msg("bucket of checkpoints is not swept, next time")
+	}
 	if err := a.put(ctx, b, describe(s), data); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
@@ -254,7 +259,7 @@ func (a *Archive) Remove(ctx context.Context, name string) error {
 		return a.log.serverError(what, err)
 	}
 	// Names are never used again, so the mark that the library leaves would stay for ever.
-	if err := b.stream.Purge(ctx, jetstream.WithPurgeSubject(b.metaSubject(name))); err != nil {
+	if err := b.purge(ctx, b.metaSubject(name)); err != nil {
 		return a.log.serverError(what, err)
 	}
 	return nil
