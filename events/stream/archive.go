@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -199,39 +198,6 @@ func (a *Archive) Save(ctx context.Context, s events.Snapshot) error {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	return nil
-}
-
-func (a *Archive) put(ctx context.Context, b *objects, meta jetstream.ObjectMeta, data []byte) error {
-	bounded, cancel := context.WithTimeout(ctx, wholeObject(uint64(len(data))))
-	defer cancel()
-	if _, err := b.store.Put(bounded, meta, bytes.NewReader(data)); err != nil {
-		return a.log.serverError("store object", err)
-	}
-	// Parts that the library sent again, while the bucket's leader changed, may be copies of
-	// others.
-	back, err := a.readBack(ctx, b, meta.Name)
-	if err == nil && !bytes.Equal(back, data) {
-		err = fmt.Errorf("%w: it reads back differently", events.ErrCorruptSnapshot)
-	}
-	if errors.Is(err, events.ErrCorruptSnapshot) {
-		return errors.Join(err, a.Remove(ctx, meta.Name))
-	}
-	return err
-}
-
-// readBack waits until the copy of the bucket that answers knows of the object.
-func (a *Archive) readBack(ctx context.Context, b *objects, name string) ([]byte, error) {
-	waiting, cancel := context.WithTimeout(ctx, objectTimeout)
-	defer cancel()
-	for {
-		info, err := a.info(waiting, b, name)
-		if err == nil {
-			return a.read(ctx, b, info)
-		}
-		if !errors.Is(err, events.ErrNoSnapshot) || !pause(waiting) {
-			return nil, err
-		}
-	}
 }
 
 // wholeObject is how long a call may take that moves so many bytes.
