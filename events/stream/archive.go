@@ -42,9 +42,9 @@ func NewArchive(log *Log) *Archive {
 	return &Archive{log: log, owner: rand.Text(), leftover: leftoverAge}
 }
 
-// List returns the checkpoints, in order of their names; none if nothing was ever saved. Those
-// whose metadata cannot be read have no stream identity and no anchor. ErrUnavailable,
-// ErrUnfitBucket.
+// List returns the checkpoints; none if nothing was ever saved. Those whose metadata cannot be
+// read, and those that are being saved now, have no stream identity and no anchor.
+// ErrUnavailable, ErrUnfitBucket.
 func (a *Archive) List(ctx context.Context) ([]events.Checkpoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, objectTimeout)
 	defer cancel()
@@ -173,8 +173,9 @@ func (a *Archive) complete(ctx context.Context, b *objects, o *jetstream.ObjectI
 	return nil
 }
 
-// Save adds a snapshot as a checkpoint, makes the bucket if it is missing, and reads back what
-// was stored: a checkpoint that cannot be read would let the log be trimmed for nothing.
+// Save adds a snapshot as a checkpoint and makes the bucket if it is missing. It reads back what
+// was stored before that counts: the log is trimmed on the strength of it. After an error there
+// is no checkpoint, or one without an anchor, unless only the last answer was lost.
 // events.ErrForeignSnapshot, ErrRefused, ErrUnavailable, ErrNoLog, ErrUnfitBucket.
 func (a *Archive) Save(ctx context.Context, s events.Snapshot) error {
 	if s.Namespace != a.log.cfg.Subjects.Namespace {
