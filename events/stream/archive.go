@@ -1,7 +1,6 @@
 package stream
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -34,16 +33,18 @@ type Archive struct {
 	log *Log
 	// owner names this Archive in the lease.
 	owner string
+	// leftover is the age at which parts without an object are removed.
+	leftover time.Duration
 }
 
 // NewArchive returns the archive of a log; it does not talk to the server yet.
 func NewArchive(log *Log) *Archive {
-	return &Archive{log: log, owner: rand.Text()}
+	return &Archive{log: log, owner: rand.Text(), leftover: leftoverAge}
 }
 
-// List returns the checkpoints, in order of their names; none if nothing was ever saved. Those
-// whose metadata cannot be read have no stream identity and no anchor. ErrUnavailable,
-// ErrUnfitBucket.
+// List returns the checkpoints; none if nothing was ever saved. Those whose metadata cannot be
+// read, and those that are being saved now, have no stream identity and no anchor.
+// ErrUnavailable, ErrUnfitBucket.
 func (a *Archive) List(ctx context.Context) ([]events.Checkpoint, error) {
 	ctx, cancel := context.WithTimeout(ctx, objectTimeout)
 	defer cancel()
@@ -172,8 +173,9 @@ func (a *Archive) complete(ctx context.Context, b *objects, o *jetstream.ObjectI
 	return nil
 }
 
-// Save adds a snapshot as a checkpoint, makes the bucket if it is missing, and reads back what
-// was stored: a checkpoint that cannot be read would let the log be trimmed for nothing.
+// Save adds a snapshot as a checkpoint and makes the bucket if it is missing. It reads back what
+// was stored before that counts: the log is trimmed on the strength of it. After an error there
+// is no checkpoint, or one without an anchor, unless only the last answer was lost.
 // events.ErrForeignSnapshot, ErrRefused, ErrUnavailable, ErrNoLog, ErrUnfitBucket.
 func (a *Archive) Save(ctx context.Context, s events.Snapshot) error {
 	if s.Namespace != a.log.cfg.Subjects.Namespace {
@@ -190,43 +192,13 @@ func (a *Archive) Save(ctx context.Context, s events.Snapshot) error {
 	if err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
+	if err := a.sweep(ctx, b); err != nil {
+		a.log.conn.log.Debug().Err(err).Msg("bucket of checkpoints is not swept, next time")
+	}
 	if err := a.put(ctx, b, describe(s), data); err != nil {
 		return fmt.Errorf("save checkpoint: %w", err)
 	}
 	return nil
-}
-
-func (a *Archive) put(ctx context.Context, b *objects, meta jetstream.ObjectMeta, data []byte) error {
-	bounded, cancel := context.WithTimeout(ctx, wholeObject(uint64(len(data))))
-	defer cancel()
-	if _, err := b.store.Put(bounded, meta, bytes.NewReader(data)); err != nil {
-		return a.log.serverError("store object", err)
-	}
-	// Parts that the library sent again, while the bucket's leader changed, may be copies of
-	// others.
-	back, err := a.readBack(ctx, b, meta.Name)
-	if err == nil && !bytes.Equal(back, data) {
-		err = fmt.Errorf("%w: it reads back differently", events.ErrCorruptSnapshot)
-	}
-	if errors.Is(err, events.ErrCorruptSnapshot) {
-		return errors.Join(err, a.Remove(ctx, meta.Name))
-	}
-	return err
-}
-
-// readBack waits until the copy of the bucket that answers knows of the object.
-func (a *Archive) readBack(ctx context.Context, b *objects, name string) ([]byte, error) {
-	waiting, cancel := context.WithTimeout(ctx, objectTimeout)
-	defer cancel()
-	for {
-		info, err := a.info(waiting, b, name)
-		if err == nil {
-			return a.read(ctx, b, info)
-		}
-		if !errors.Is(err, events.ErrNoSnapshot) || !pause(waiting) {
-			return nil, err
-		}
-	}
 }
 
 // wholeObject is how long a call may take that moves so many bytes.
@@ -254,7 +226,7 @@ func (a *Archive) Remove(ctx context.Context, name string) error {
 		return a.log.serverError(what, err)
 	}
 	// Names are never used again, so the mark that the library leaves would stay for ever.
-	if err := b.stream.Purge(ctx, jetstream.WithPurgeSubject(b.metaSubject(name))); err != nil {
+	if err := b.purge(ctx, b.metaSubject(name)); err != nil {
 		return a.log.serverError(what, err)
 	}
 	return nil

@@ -19,6 +19,7 @@ const metaNamespace = "sluice.namespace"
 // remove what an interrupted upload or a removal leaves behind.
 const (
 	objectStream = "OBJ_%s"
+	objectAll    = "$O.%s.>"
 	objectChunks = "$O.%s.C."
 	objectMeta   = "$O.%s.M."
 	kvStream     = "KV_%s"

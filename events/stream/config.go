@@ -26,6 +26,9 @@ const DefaultMaxBytes int64 = 4 << 30
 const (
 	maxMsgSize   = 256 << 10
 	dedupeWindow = 10 * time.Minute
+	// autoReplicas survive the loss of one server; mostReplicas is NATS' own limit.
+	autoReplicas = 3
+	mostReplicas = 5
 )
 
 // ErrUnfit: a stream of our name exists that may not hold the log, because it is not ours or
@@ -36,14 +39,46 @@ var ErrUnfit = errors.New("the stream cannot be the log")
 type Config struct {
 	// Subjects gives its name and subjects.
 	Subjects events.Subjects
-	// MaxBytes limits its size when it is created; 0: DefaultMaxBytes. An account or a
-	// server that admits less wins.
+	// MaxBytes limits its size; an account that admits less wins. It counts when the stream
+	// is created, and Fit gives it to one that exists. 0: DefaultMaxBytes when the stream is
+	// created, and Fit leaves its size alone.
 	MaxBytes int64
-	// Replicas is the number of copies in a broker cluster when it is created; 0: one.
+	// Replicas is the number of copies in a broker cluster, 1 to 5; it counts like MaxBytes.
+	// 0: three where the servers can keep so many, else one; Fit raises to three and never
+	// lowers.
 	Replicas int
 }
 
-func (c Config) declare(id string, maxBytes int64) jetstream.StreamConfig {
+// maxBytes is the size of a new stream.
+func (c Config) maxBytes() int64 {
+	if c.MaxBytes == 0 {
+		return DefaultMaxBytes
+	}
+	return c.MaxBytes
+}
+
+// copies are the numbers of copies that a new stream may have, the best first.
+func (c Config) copies() []int {
+	if c.Replicas == 0 {
+		return []int{autoReplicas, 1}
+	}
+	return []int{c.Replicas}
+}
+
+func (c Config) validate() error {
+	if err := c.Subjects.Validate(); err != nil {
+		return err
+	}
+	if n := c.maxBytes(); n < maxMsgSize {
+		return fmt.Errorf("field MaxBytes: %d bytes cannot hold one message; give it at least %d", n, maxMsgSize)
+	}
+	if c.Replicas < 0 || c.Replicas > mostReplicas {
+		return fmt.Errorf("field Replicas: %d copies are not possible; give it 1 to %d, or 0 for as many as make sense", c.Replicas, mostReplicas)
+	}
+	return nil
+}
+
+func (c Config) declare(id string, maxBytes int64, copies int) jetstream.StreamConfig {
 	return jetstream.StreamConfig{
 		Name:        c.Subjects.Stream(),
 		Description: "Sluice: the log of namespace " + c.Subjects.Namespace,
@@ -55,7 +90,7 @@ func (c Config) declare(id string, maxBytes int64) jetstream.StreamConfig {
 		MaxMsgs:     -1,
 		MaxMsgSize:  maxMsgSize,
 		Duplicates:  dedupeWindow,
-		Replicas:    max(1, c.Replicas),
+		Replicas:    copies,
 		DenyDelete:  true,
 		AllowDirect: true,
 		// A server that does not know batches leaves this out, and each message goes by itself.

@@ -37,14 +37,8 @@ type Log struct {
 
 // New returns the log on conn; it does not talk to the server yet.
 func New(conn *Conn, cfg Config) (*Log, error) {
-	if err := cfg.Subjects.Validate(); err != nil {
+	if err := cfg.validate(); err != nil {
 		return nil, fmt.Errorf("configure log: %w", err)
-	}
-	if cfg.MaxBytes == 0 {
-		cfg.MaxBytes = DefaultMaxBytes
-	}
-	if cfg.MaxBytes < maxMsgSize {
-		return nil, fmt.Errorf("configure log: %d bytes cannot hold one message; give it at least %d", cfg.MaxBytes, maxMsgSize)
 	}
 	reads, err := jetstream.New(conn.reads)
 	if err != nil {
@@ -201,7 +195,9 @@ func (l *Log) serverError(what string, err error) error {
 	case !errors.As(err, &apiErr):
 		return l.readError(what, err)
 	case apiErr.ErrorCode == codeStorageExceeded, apiErr.ErrorCode == codeStoreFailed:
-		return fmt.Errorf("%s: %w: %w; raise the server's store limit, or make room", what, events.ErrRefused, err)
+		return fmt.Errorf("%s: %w: %w; raise the store limit of server and account, or ask for less (MaxBytes)", what, events.ErrRefused, err)
+	case apiErr.ErrorCode == codeNotClustered, apiErr.ErrorCode == codeNoPeers:
+		return fmt.Errorf("%s: %w: %w; start more servers, or ask for fewer copies (Replicas)", what, events.ErrRefused, err)
 	case apiErr.Code >= 500, apiErr.Code == 404, apiErr.Code == 429:
 		return l.readError(what, err)
 	default:

@@ -16,8 +16,13 @@ const createTimeout = 10 * time.Second
 
 // The server's error codes that creation decides by; jetstream does not name them all.
 const (
+	codeAccountExceeded = jetstream.ErrorCode(10002)
+	codeNoPeers         = jetstream.ErrorCode(10005)
+	codeNoResources     = jetstream.ErrorCode(10023)
 	codeStorageExceeded = jetstream.ErrorCode(10047)
 	codeSubjectsOverlap = jetstream.ErrorCode(10065)
+	codeNotClustered    = jetstream.ErrorCode(10074)
+	codeNoTier          = jetstream.ErrorCode(10120)
 )
 
 // Open creates the stream if it is missing and returns what it is. Several replicas may do so
@@ -35,48 +40,76 @@ func (l *Log) Open(ctx context.Context) (events.LogInfo, error) {
 	return l.Info(ctx)
 }
 
+// create makes the stream, with fewer copies where the servers cannot keep the best number.
 func (l *Log) create(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
-	maxBytes, err := l.admitted(ctx)
-	if err != nil {
-		return err
-	}
 	id, err := newID()
 	if err != nil {
 		return err
 	}
-	name := l.cfg.Subjects.Stream()
-	_, err = l.reads.CreateStream(ctx, l.cfg.declare(id, maxBytes))
-	if err == nil || errors.Is(err, jetstream.ErrStreamNameAlreadyInUse) {
-		return nil
+	for _, copies := range l.cfg.copies() {
+		if err = l.createWith(ctx, id, copies); err == nil || !tooManyCopies(err) {
+			return err
+		}
+		l.conn.log.Debug().Err(err).Int("copies", copies).Msg("the log cannot have so many copies")
 	}
-	apiErr := new(jetstream.APIError)
-	if !errors.As(err, &apiErr) {
-		return l.readError("create stream", err)
-	}
-	switch apiErr.ErrorCode {
-	case codeStorageExceeded:
-		return fmt.Errorf("create stream %s of %d bytes: %w: %w; raise the server's store limit or lower the stream's", name, maxBytes, events.ErrRefused, err)
-	case codeSubjectsOverlap:
-		return fmt.Errorf("create stream %s: %w: another stream has its subjects %q; remove it or choose another namespace", name, events.ErrRefused, l.cfg.Subjects.All())
-	}
-	if apiErr.Code >= 500 {
-		return l.readError("create stream", err)
-	}
-	return fmt.Errorf("create stream %s: %w: %w", name, events.ErrRefused, err)
+	return err
 }
 
-// admitted is the stream's size: what was set, or the account's limit if that is less.
-func (l *Log) admitted(ctx context.Context) (int64, error) {
+func (l *Log) createWith(ctx context.Context, id string, copies int) error {
+	maxBytes, err := l.admitted(ctx, l.cfg.maxBytes(), copies)
+	if err != nil {
+		return err
+	}
+	what := fmt.Sprintf("create stream %s of %d bytes", l.cfg.Subjects.Stream(), maxBytes)
+	if copies > 1 {
+		what = fmt.Sprintf("%s in %d copies", what, copies)
+	}
+	_, err = l.reads.CreateStream(ctx, l.cfg.declare(id, maxBytes, copies))
+	apiErr := new(jetstream.APIError)
+	switch {
+	case err == nil, errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+		return nil
+	case errors.As(err, &apiErr) && apiErr.ErrorCode == codeSubjectsOverlap:
+		return fmt.Errorf("%s: %w: another stream has its subjects %q; remove it or choose another namespace", what, events.ErrRefused, l.cfg.Subjects.All())
+	default:
+		return l.serverError(what, err)
+	}
+}
+
+// tooManyCopies reports whether the servers may admit fewer copies of what they refused.
+func tooManyCopies(err error) bool {
+	apiErr := new(jetstream.APIError)
+	if !errors.As(err, &apiErr) {
+		return false
+	}
+	switch apiErr.ErrorCode {
+	case codeNotClustered, codeNoPeers, codeNoTier, codeNoResources, codeStorageExceeded, codeAccountExceeded:
+		return true
+	default:
+		return false
+	}
+}
+
+// admitted is the size of a stream with so many copies: the wanted one, or three quarters of
+// what the account admits if that is less. The rest is for the checkpoints: a server makes no
+// bucket where everything is reserved.
+func (l *Log) admitted(ctx context.Context, want int64, copies int) (int64, error) {
 	account, err := l.reads.AccountInfo(ctx)
 	if err != nil {
 		return 0, l.readError("ask for account", err)
 	}
-	limit := l.cfg.MaxBytes
-	if most := account.Limits.MaxStore; most > 0 {
-		// Un-tiered accounts are charged once per copy.
-		limit = min(limit, most/int64(max(1, l.cfg.Replicas)))
+	limits := account.Limits
+	most := limits.MaxStore / int64(copies) // each copy is charged …
+	if tier, ok := account.Tiers[fmt.Sprint("R", copies)]; ok {
+		limits, most = tier.Limits, tier.Limits.MaxStore // … except in limits by number of copies
 	}
-	return limit, nil
+	if most > 0 {
+		want = min(want, most-most/4)
+	}
+	if limits.StoreMaxStreamBytes > 0 {
+		want = min(want, limits.StoreMaxStreamBytes)
+	}
+	return want, nil
 }
