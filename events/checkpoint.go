@@ -56,14 +56,20 @@ func (c checkpoints) due(seq uint64, info LogInfo, now time.Time, every time.Dur
 	return grown >= worthwhile && age >= every
 }
 
+// unreadable is for how long a checkpoint that cannot be read may be one that is being written.
+const unreadable = 10 * time.Minute
+
 // surplus are the checkpoints that can be forgotten: those of other logs or lost branches, and
 // where there are many, those that stand closest to their neighbours. The newest three, and the
 // oldest, from which the whole of the log can be folded, always stay.
-func (c checkpoints) surplus() []Checkpoint {
+func (c checkpoints) surplus(now time.Time) []Checkpoint {
 	if len(c.valid) < checkpointsKept {
 		return nil
 	}
-	out, valid := slices.Clone(c.rest), slices.Clone(c.valid)
+	valid := slices.Clone(c.valid)
+	out := slices.DeleteFunc(slices.Clone(c.rest), func(r Checkpoint) bool {
+		return r.StreamID == "" && now.Sub(r.Taken) < unreadable
+	})
 	for len(valid) > checkpointsMost {
 		densest, least := 0, uint64(math.MaxUint64)
 		for i := 1; i < len(valid)-checkpointsKept; i++ {

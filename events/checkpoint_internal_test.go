@@ -12,7 +12,7 @@ import (
 func checkpointsAt(seqs ...uint64) checkpoints {
 	var c checkpoints
 	for _, seq := range seqs {
-		c.valid = append(c.valid, Checkpoint{Anchor: Anchor{Seq: seq}})
+		c.valid = append(c.valid, Checkpoint{StreamID: "log", Anchor: Anchor{Seq: seq}})
 	}
 	return c.sorted()
 }
@@ -31,12 +31,12 @@ func TestCheckpointsKept(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		seqs := rapid.SliceOfNDistinct(rapid.Uint64Range(1, 1000), 0, 30, rapid.ID).Draw(t, "seqs")
 		kept := checkpointsAt(seqs...)
-		kept.rest = []Checkpoint{{Name: "foreign"}}
+		kept.rest = []Checkpoint{{Name: "foreign", StreamID: "other"}, {Name: "unfinished", Taken: time.Now()}}
 		info := LogInfo{
 			First: 1, Last: 1000 + rapid.Uint64Range(0, 1000).Draw(t, "more"), MaxBytes: 1 << 20,
 			Bytes: rapid.Uint64Range(0, 1<<20).Draw(t, "bytes"),
 		}
-		forgotten, first, all := kept.surplus(), kept.trimAt(info), kept.seqs()
+		forgotten, first, all := kept.surplus(time.Now()), kept.trimAt(info), kept.seqs()
 		if len(all) < checkpointsKept {
 			if len(forgotten) > 0 || first != 0 {
 				t.Fatalf("with %v: forgets %v, trims at %d", all, forgotten, first)
@@ -63,17 +63,17 @@ func TestCheckpointsKept(t *testing.T) {
 
 func TestTwoCheckpointsOfOnePosition(t *testing.T) {
 	kept := checkpointsAt(10, 20, 20, 30)
-	if got := kept.surplus(); !slices.Equal(kept.seqs(), []uint64{10, 20, 30}) || len(got) != 1 || got[0].Anchor.Seq != 20 {
+	if got := kept.surplus(time.Now()); !slices.Equal(kept.seqs(), []uint64{10, 20, 30}) || len(got) != 1 || got[0].Anchor.Seq != 20 {
 		t.Errorf("keeps %v, forgets %v", kept.seqs(), got)
 	}
-	if got := checkpointsAt(10, 20, 20).surplus(); got != nil {
+	if got := checkpointsAt(10, 20, 20).surplus(time.Now()); got != nil {
 		t.Errorf("of two positions forgets %v", got)
 	}
 }
 
 func TestSurplusIsWhereManyStand(t *testing.T) {
 	kept := checkpointsAt(10, 100, 200, 201, 300, 400, 500, 600, 700)
-	got := kept.surplus()
+	got := kept.surplus(time.Now())
 	if len(got) != 1 || got[0].Anchor.Seq != 200 && got[0].Anchor.Seq != 201 {
 		t.Errorf("forgets %v", got)
 	}

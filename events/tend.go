@@ -58,7 +58,7 @@ func (r *Replica) tendOnce(ctx context.Context, every time.Duration) error {
 		return err
 	}
 	r.metrics.checkpoints.Set(float64(len(kept.valid)))
-	for _, c := range kept.surplus() {
+	for _, c := range kept.surplus(r.cfg.Wall()) {
 		if err := r.cfg.Archive.Remove(ctx, c.Name); err != nil {
 			return fmt.Errorf("forget checkpoint %s: %w", c.Name, err)
 		}

@@ -99,9 +99,10 @@ func TestOpenRefusesAStreamThatIsNoLog(t *testing.T) {
 				t.Fatal(err)
 			}
 			c.change(&cfg)
-			if _, err := js.CreateStream(t.Context(), cfg); err != nil {
-				t.Fatal(err)
-			}
+			eventually(t, "the other stream is made", func() bool { // the server is not always done with the old one
+				_, err := js.CreateStream(t.Context(), cfg)
+				return err == nil
+			})
 			_, err = s.log(t).Open(t.Context())
 			if !errors.Is(err, stream.ErrUnfit) {
 				t.Fatalf("open: %v", err)

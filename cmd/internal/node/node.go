@@ -207,15 +207,17 @@ func (n *Node) Run(ctx context.Context) error {
 // runState keeps the state, and makes sure that replicas with logs of their own do not drift
 // apart: without a state a replica is not ready and takes no change.
 func (n *Node) runState(ctx context.Context) error {
-	if n.siblings == nil {
-		return n.replica.Run(ctx)
-	}
-	if err := n.siblings.await(ctx); err != nil {
-		return err
+	if n.siblings != nil {
+		if err := n.siblings.await(ctx); err != nil {
+			return err
+		}
 	}
 	group, ctx := errgroup.WithContext(ctx)
 	group.Go(func() error { return n.replica.Run(ctx) })
-	group.Go(func() error { return n.siblings.watch(ctx) })
+	group.Go(func() error { n.fitLog(ctx); return nil })
+	if n.siblings != nil {
+		group.Go(func() error { return n.siblings.watch(ctx) })
+	}
 	return group.Wait()
 }
 

@@ -2,9 +2,12 @@ package node
 
 import (
 	"context"
+	"errors"
 	"net"
 	"path/filepath"
+	"time"
 
+	"sluice/events"
 	"sluice/events/broker"
 	"sluice/events/stream"
 )
@@ -37,6 +40,32 @@ func (n *Node) openLog(ctx context.Context) error {
 	n.onClose(conn.Close)
 	n.log, err = stream.New(conn, logCfg)
 	return err
+}
+
+// fitLog gives a log that is there already the size and the copies that are set, and looks again
+// every hour, since nodes of a cluster come and go. What the server does not grant is told, and
+// the log stays as it is.
+func (n *Node) fitLog(ctx context.Context) {
+	if n.cfg.NATS.Embedded() && n.cfg.NATS.LogSize == 0 {
+		return
+	}
+	for {
+		wait := time.Second
+		switch err := n.log.Fit(ctx); {
+		case err == nil:
+			wait = time.Hour
+		case ctx.Err() != nil:
+			return
+		case !errors.Is(err, events.ErrUnavailable) && !errors.Is(err, events.ErrNoLog):
+			n.cfg.Logger.Error().Err(err).Msg("the log keeps its limits: correct --log-size or --log-replicas")
+			return
+		}
+		select {
+		case <-ctx.Done():
+			return
+		case <-time.After(wait):
+		}
+	}
 }
 
 func (n *Node) openBroker(ctx context.Context, tokenFile string) (*broker.Server, error) {
