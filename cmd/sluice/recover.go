@@ -16,7 +16,10 @@ func newRecoverCommand(p *program) *cobra.Command {
 		Long: `Go on where the replicas cannot by themselves. They look after lost and recreated logs, lost tails
 and outages on their own; "sluice status" names the command in the few cases where they may not.
 Each is refused while there is nothing to recover.`,
+		Example: `  sluice status
+  sluice recover new-log --api http://proxy-1:8080`,
 		Args: cobra.NoArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	for _, c := range []struct{ action, short, long, example string }{
 		{string(api.RecoverNewLog), "Delete a log that nobody can read any more, and begin a new one",
