@@ -7,6 +7,7 @@ func (s *session) observe(m Message, effects []Effect) {
 	r := s.r
 	if m.Seq > s.info.Last { // live, not replayed: its time can be compared with ours
 		r.skew = m.Time.Sub(r.cfg.Wall())
+		r.metrics.skew.Set(r.skew.Seconds())
 	}
 	r.info.Last = max(r.info.Last, m.Seq)
 	if r.grown(m.Seq) {
@@ -40,6 +41,7 @@ func (s *session) progressed(p Progress) {
 			Int("pending", r.core.Pending().Len()).Msg("state restored from the log")
 	}
 	r.report(p.Reports)
+	r.violated(p.Violations)
 	if s.serving && (p.Swapped || len(p.Effects) > 0) {
 		if r.kept && r.core.Pending().Len() == 0 {
 			poke(r.offers) // which forgets what is kept

@@ -1,6 +1,10 @@
 package events
 
-import "sluice/crdt"
+import (
+	"slices"
+
+	"sluice/crdt"
+)
 
 // seenNothing is Event.Seen of a writer that knew no write of the key.
 const seenNothing = "none"
@@ -38,4 +42,47 @@ type Conflict struct {
 	Actor string `json:"actor,omitempty"`
 	// Won: the other write is in force, this one is not.
 	Won bool `json:"won"`
+}
+
+// Contests lists the changes that competed before the log had either: accepted by two replicas
+// that could not hear each other, so that the loser gets into no log. Oldest first, the newest
+// 1,000 that this process has met.
+func (r *Replica) Contests() []Record {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return slices.Clone(r.contests)
+}
+
+// compete looks at a change of another replica that met an accepted one of its key. The caller
+// holds mu.
+func (r *Replica) compete(held crdt.Entry, e Event, a Admission) {
+	switch order := held.Compare(e.Entry()); {
+	case a == Admitted && order < 0:
+		r.contest(e, r.eventOf(held))
+	case a == BeatenHere && order > 0:
+		r.contest(r.eventOf(held), e)
+	}
+}
+
+// contest notes that one of two accepted changes of a key beat the other, whose writers did
+// not know of each other. The caller holds mu.
+func (r *Replica) contest(winner, loser Event) {
+	seen, err := crdt.ParseStamp(winner.Seen)
+	if winner.Seen != seenNothing && (err != nil || seen.Compare(loser.Stamp) >= 0) {
+		return // it overwrote what it knew, or does not tell
+	}
+	for _, known := range r.contests {
+		if known.Key == loser.Subject && known.Stamp == loser.Stamp.String() {
+			return
+		}
+	}
+	rec := r.recordOf(loser)
+	rec.Result, rec.Reason = ResultBeaten, "beaten before the log had it"
+	rec.Conflict = &Conflict{Stamp: winner.Stamp.String(), Actor: winner.Actor, Won: true}
+	if len(r.contests) == maxGivenUp {
+		r.contests = slices.Delete(r.contests, 0, 1)
+	}
+	r.contests = append(r.contests, rec)
+	r.metrics.conflicts.Inc()
+	r.cfg.Logger.Warn().Str("key", rec.Key).Str("stamp", rec.Stamp).Str("winner", rec.Conflict.Stamp).Msg("two changes competed without the log, the later one is in force")
 }

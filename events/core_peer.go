@@ -47,6 +47,12 @@ func (c *Core) Admit(e crdt.Entry, wall time.Time) Admission {
 	return Admitted
 }
 
+// held is the accepted pending write of a key.
+func (c *Core) held(key string) (crdt.Entry, bool) {
+	p, ok := c.pending.accepted[key]
+	return p.Entry, ok
+}
+
 // Accepted lists the accepted pending writes in order of the keys, at most one a key: what
 // peers are told. AcceptedDigest is the sum modulo 2^64 of their fingerprints.
 func (c *Core) Accepted() []crdt.Entry {

@@ -45,6 +45,8 @@ type Progress struct {
 	Effects []Effect
 	// Reports tell what may be lost.
 	Reports []Report
+	// Violations tell what must not be.
+	Violations []Violation
 	// Audited: from here on everything up to the position was read again by one consumer.
 	Audited bool
 	// Swapped: a rebuilt state has taken the place of the serving one.
@@ -130,6 +132,7 @@ func (s *Session) compare(m Message) (Progress, error) {
 		s.line.trail = append([]Anchor(nil), s.line.trail[s.check-1])
 		if p.Audited = s.serving; p.Audited {
 			s.core.verified = true
+			p.Violations = s.core.checkPending()
 		}
 		s.end(&p)
 	}
@@ -155,7 +158,10 @@ func (s *Session) step(m Message) (Progress, error) {
 		s.line.results.record(e)
 		if s.serving {
 			s.core.met(e)
-			p.Reports = append(p.Reports, s.core.pending.Fold(s.line.state(), e)...)
+			held := s.core.pending.accepted[e.Entry.Key]
+			reports := s.core.pending.Fold(s.line.state(), e)
+			p.Reports = append(p.Reports, reports...)
+			p.Violations = append(p.Violations, s.core.checkStep(e, held, reports)...)
 		} else {
 			s.rejects(e)
 		}

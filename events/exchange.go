@@ -32,7 +32,11 @@ func (r *Replica) Admit(list []Event) {
 	var news []Event
 	r.mu.Lock()
 	for _, e := range list {
+		held, holds := r.core.held(e.Subject)
 		admission := r.core.Admit(e.Entry(), wall)
+		if holds {
+			r.compete(held, e, admission)
+		}
 		r.metrics.admitted.WithLabelValues(string(admission)).Inc()
 		if admission == Admitted {
 			news, r.kept = append(news, e), true

@@ -16,6 +16,8 @@ type metrics struct {
 	trimmed     prometheus.Counter
 	admitted    *prometheus.CounterVec
 	diverged    prometheus.Counter
+	violations  *prometheus.CounterVec
+	skew        prometheus.Gauge
 	conflicts   prometheus.Counter
 	stale       prometheus.Gauge
 }
@@ -38,7 +40,11 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		trimmed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_log_trimmed_messages_total", Help: "Messages that this process removed from the log's head.",
 		}),
-		admitted: counter("sluice_peer_changes_total", "Pending changes heard of from other replicas, by what became of them.", "admission"),
+		admitted:   counter("sluice_peer_changes_total", "Pending changes heard of from other replicas, by what became of them.", "admission"),
+		violations: counter("sluice_invariant_violations_total", "Invariants of the state that were found broken; never, unless a machine or the program fails.", "invariant"),
+		skew: prometheus.NewGauge(prometheus.GaugeOpts{
+			Name: "sluice_clock_skew_seconds", Help: "Log's time minus this machine's, as of the newest live message; changes are refused from 15 s on.",
+		}),
 		diverged: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "sluice_divergence_total", Help: "Replicas found with another map at the same position of the same log; never, unless a machine or the program fails.",
 		}),
@@ -54,7 +60,7 @@ func newMetrics(reg prometheus.Registerer) (*metrics, error) {
 		return m, nil
 	}
 	var errs []error
-	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale, m.checkpoints, m.trimmed, m.admitted, m.diverged, m.conflicts} {
+	for _, c := range []prometheus.Collector{m.folds, m.writes, m.reported, m.snapshots, m.snapshotSeq, m.stale, m.violations, m.skew, m.checkpoints, m.trimmed, m.admitted, m.diverged, m.conflicts} {
 		errs = append(errs, reg.Register(c))
 	}
 	return m, errors.Join(errs...)

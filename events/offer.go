@@ -29,6 +29,7 @@ func (r *Replica) offer(ctx context.Context) error {
 		}
 		t.Stop()
 		r.tidyJournal()
+		r.watchStuck()
 		if r.offerAll(ctx) {
 			wait, again = offerEvery, offerAgain
 		} else { // the log can often be read a moment before it can be written

@@ -14,20 +14,25 @@ const KindRejected = "rejected"
 
 // reject remembers a change that was given up. The caller holds mu.
 func (r *Replica) reject(p Report) {
-	event := r.eventOf(p.Entry)
-	kind, _, _ := strings.Cut(p.Entry.Key, "/")
-	rec := Record{
-		Time: r.cfg.Wall().UTC(), Kind: kind, Key: p.Entry.Key, Action: "put", Actor: event.Actor, Origin: event.Origin,
-		Stamp: p.Entry.Stamp.String(), ID: p.Entry.Stamp.String(), Result: Result(p.Reason), Data: p.Entry.Value,
-		Reason: "given up, and perhaps lost: the log does not take it any more",
-	}
-	if p.Entry.Deleted {
-		rec.Action = "removed"
-	}
+	rec := r.recordOf(r.eventOf(p.Entry))
+	rec.Result, rec.Reason = Result(p.Reason), "given up, and perhaps lost: the log does not take it any more"
 	if len(r.rejected) == maxGivenUp {
 		r.rejected = slices.Delete(r.rejected, 0, 1)
 	}
 	r.rejected = append(r.rejected, rec)
+}
+
+// recordOf is a pending change as people read it.
+func (r *Replica) recordOf(e Event) Record {
+	kind, _, _ := strings.Cut(e.Subject, "/")
+	rec := Record{
+		Time: r.cfg.Wall().UTC(), Kind: kind, Key: e.Subject, Action: "put", Actor: e.Actor, Origin: e.Origin,
+		Stamp: e.Stamp.String(), ID: e.Stamp.String(), Data: e.Data,
+	}
+	if e.Deleted {
+		rec.Action, rec.Data = "removed", nil
+	}
+	return rec
 }
 
 // Rejected lists the changes that this process has given up, oldest first, the newest 1,000

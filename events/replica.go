@@ -84,9 +84,11 @@ type Replica struct {
 	recalled   string // which snapshot the state began with
 	stale      string
 	problem    string
-	unreadable string // what is wrong with the journal
-	headless   bool   // the log cannot be folded, by nobody who could be asked
-	unbegun    bool   // the log has no state, and an operator decides whether it begins with this one
+	unreadable string    // what is wrong with the journal
+	broken     string    // which invariant does not hold
+	stuck      time.Time // since when changes are pending though the log is followed; zero: none are
+	headless   bool      // the log cannot be folded, by nobody who could be asked
+	unbegun    bool      // the log has no state, and an operator decides whether it begins with this one
 	// interruption is the last reason logged: each is told once.
 	interruption string
 	failing      map[string]string // the last failure of each snapshot store
@@ -96,7 +98,9 @@ type Replica struct {
 	tended       uint64          // the position when the archive was looked at
 	kept         bool            // the journal holds changes
 	told         told
+	newest       crdt.Stamp // of the own writes
 	rejected     []Record
+	contests     []Record
 }
 
 // NewReplica returns a replica that has no state until Run.
@@ -193,8 +197,10 @@ func (r *Replica) view() View {
 		LastSeq: r.info.Last, Restored: r.restored, Stale: r.stale, Problem: r.problem,
 		Pending: r.core.Pending().Len(), Rejected: len(r.rejected), LogBytes: r.info.Bytes, LogLimit: r.info.MaxBytes,
 	}
-	if r.unreadable != "" {
-		v.Problem = strings.TrimPrefix(v.Problem+"; "+r.unreadable, "; ")
+	for _, more := range []string{r.unreadable, r.broken, r.clockProblem(), r.stuckProblem()} {
+		if more != "" {
+			v.Problem = strings.TrimPrefix(v.Problem+"; "+more, "; ")
+		}
 	}
 	if s := r.core.State(); s != nil {
 		v.StreamID, v.Seq, v.Digest = s.StreamID, s.Seq(), s.Map.Digest()

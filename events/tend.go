@@ -58,6 +58,9 @@ func (r *Replica) tendOnce(ctx context.Context, every time.Duration) error {
 		return err
 	}
 	r.metrics.checkpoints.Set(float64(len(kept.valid)))
+	if info.First > 1 && len(kept.valid) < checkpointsKept { // I10
+		r.cfg.Logger.Warn().Int("checkpoints", len(kept.valid)).Msg("the log's head is gone, and few checkpoints fit it: more come as the log grows")
+	}
 	for _, c := range kept.surplus(r.cfg.Wall()) {
 		if err := r.cfg.Archive.Remove(ctx, c.Name); err != nil {
 			return fmt.Errorf("forget checkpoint %s: %w", c.Name, err)

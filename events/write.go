@@ -52,15 +52,17 @@ func (r *Replica) write(ctx context.Context, c Change) (Receipt, error) {
 // writable refuses while there is no state, no log or no trustworthy clock.
 func (r *Replica) writable(ctx context.Context) error {
 	r.mu.Lock()
-	restored, online, stale, off := r.restored, r.core.Online(), r.stale, r.skewed()
+	restored, online, stale, off := r.restored, r.core.Online(), r.stale, r.clockProblem()
 	r.mu.Unlock()
 	switch {
 	case !restored:
 		return fmt.Errorf("%w: %s", ErrNotReady, stale)
+	case off != "" && online:
+		return r.measureClock(ctx)
+	case off != "": // the log would reject what is accepted now
+		return fmt.Errorf("%w: %s", ErrClock, off)
 	case !online:
 		return fmt.Errorf("%w: %s", ErrUnavailable, stale)
-	case off:
-		return r.measureClock(ctx)
 	}
 	return nil
 }
@@ -156,9 +158,12 @@ func describe(e crdt.Entry) string {
 func (r *Replica) stamp(c Change) (crdt.Entry, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	seen := seenBy(Greatest(r.core.State(), r.core.Pending(), c.Key))
+	known, ok := Greatest(r.core.State(), r.core.Pending(), c.Key)
+	seen := seenBy(known, ok)
 	e, err := r.core.Write(c, r.cfg.Wall())
 	if err == nil {
+		r.violated(checkStamp(e, known, r.newest))
+		r.newest = e.Stamp
 		event := r.event(c, e)
 		event.Seen = seen
 		r.told.add(event, r.core.Pending())

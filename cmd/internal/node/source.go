@@ -1,7 +1,6 @@
 package node
 
 import (
-	"context"
 	"sync"
 
 	"sluice/crdt"
@@ -81,87 +80,3 @@ type gateway struct{ *proxy.Controller }
 var _ api.Proxy = gateway{}
 
 func (g gateway) Ready() bool { return g.Report().Ready }
-
-// history reads the log for people.
-type history struct {
-	replica  *events.Replica
-	subjects events.Subjects
-	read     func(ctx context.Context, after uint64, subject string, handle func(events.Message) error) error
-}
-
-var _ api.History = history{}
-
-// Records hands out the events that q selects, in order.
-func (h history) Records(ctx context.Context, q events.Query, handle func(events.Record) error) error {
-	if q.Kind == events.KindRejected {
-		return h.rejected(q, handle)
-	}
-	subject, err := q.Subject(h.subjects)
-	if err != nil {
-		return err
-	}
-	for after := q.After; ; {
-		changed := h.replica.Changed()
-		if end := h.replica.View().Seq; end > after {
-			err := h.read(ctx, after, subject, func(m events.Message) error {
-				after = m.Seq
-				return h.record(ctx, q, m, handle)
-			})
-			if err != nil {
-				return err
-			}
-			after = max(after, end)
-		}
-		if !q.Follow {
-			return nil
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-changed:
-		}
-	}
-}
-
-func (h history) record(ctx context.Context, q events.Query, m events.Message, handle func(events.Record) error) error {
-	r := events.NewRecord(m)
-	r.Result, r.Reason = h.replica.Verdict(m.Seq)
-	rival, won := h.replica.Rival(m.Seq)
-	if rival.IsZero() {
-		if q.Conflicts {
-			return nil
-		}
-		return handle(r)
-	}
-	r.Conflict = &events.Conflict{Stamp: rival.String(), Won: won}
-	var err error
-	if r.Conflict.Actor, err = h.actor(ctx, r.Key, rival); err != nil {
-		return err
-	}
-	return handle(r)
-}
-
-// rejected hands out what was given up, which is in no log.
-func (h history) rejected(q events.Query, handle func(events.Record) error) error {
-	for _, r := range h.replica.Rejected() {
-		if q.Key != "" && r.Key != q.Key {
-			continue
-		}
-		if err := handle(r); err != nil {
-			return err
-		}
-	}
-	return nil
-}
-
-// actor is who asked for a write of a key; empty if the log does not hold it any more.
-func (h history) actor(ctx context.Context, key string, stamp crdt.Stamp) (string, error) {
-	actor := ""
-	err := h.read(ctx, 0, h.subjects.Event(key), func(m events.Message) error {
-		if e, err := events.DecodeEvent(m.Data); err == nil && e.Stamp == stamp {
-			actor = e.Actor
-		}
-		return nil
-	})
-	return actor, err
-}
