@@ -98,7 +98,7 @@ func (r *Replica) Adopt(t Transfer) bool {
 	r.report(reports)
 	r.restored = true
 	r.touched.addAll()
-	r.goStale("serving the state of another replica: the log cannot be read")
+	r.goStale("serving the state of another replica until the log has confirmed it")
 	r.awaited.reached(r.core.Seq())
 	poke(r.audit)
 	r.cfg.Logger.Warn().Str("stream", t.State.StreamID).Uint64("seq", t.State.Seq()).Msg("took over the state of another replica")

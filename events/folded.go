@@ -70,10 +70,14 @@ func (r *Replica) foldedToEnd(ctx context.Context) error {
 		return fmt.Errorf("ask the log for its end: %w", err)
 	}
 	r.mu.Lock()
-	same := r.core.Online() && info.StreamID == r.core.State().StreamID
+	online, stale := r.core.Online(), r.stale
+	same := online && info.StreamID == r.core.State().StreamID
 	r.info = info
 	r.mu.Unlock()
-	if !same {
+	switch {
+	case !online:
+		return fmt.Errorf("%w: %s", ErrUnavailable, stale)
+	case !same:
 		return fmt.Errorf("%w: the log has been replaced", ErrUnavailable)
 	}
 	return r.folded(ctx, info.Last)

@@ -45,7 +45,10 @@ func TestOutageOfTheLog(t *testing.T) {
 		if a := mustStatus(t, put(), http.StatusAccepted); !strings.Contains(a.Body, `"outcome":"accepted"`) || !strings.Contains(a.Body, `"stamp"`) {
 			t.Errorf("answer %v", a)
 		}
-		mustStatus(t, replicas[1].dfp("reconfigure", demo("later", port)), http.StatusOK) // what the listener understands
+		later := mustStatus(t, replicas[1].dfp("reconfigure", demo("later", port, "distribute", "true")), http.StatusOK) // what the listener understands
+		if !strings.Contains(later.Body, "Accepted without the log") {
+			t.Errorf("answer %v", later)
+		}
 		eventually(t, 5*time.Second, "routed", func() error { return replicas[0].routed("/late", "one") })
 		if s, err := replicas[0].own(); err != nil || s.Pending != 1 {
 			t.Errorf("%d pending, %v", s.Pending, err)

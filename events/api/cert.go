@@ -76,10 +76,10 @@ func (s *Server) putCert(w http.ResponseWriter, r *http.Request, c caller) error
 			return fmt.Errorf("check certificate %s: %w", name, err)
 		}
 	}
-	_, err = s.write(r.Context(), wait, events.Change{
+	receipt, err := s.write(r.Context(), wait, events.Change{
 		Key: key, Value: value, Equal: sameCertificate, Actor: c.actor, Origin: c.origin, TraceParent: c.trace,
 	})
-	return answerCert(w, distribute, wait, err)
+	return answerCert(w, distribute, receipt, err)
 }
 
 // deleteCert removes a certificate that was sent; an unknown one is fine.
@@ -94,10 +94,10 @@ func (s *Server) deleteCert(w http.ResponseWriter, r *http.Request, c caller) er
 	if _, known := s.cfg.Replica.Entry(CertificateKey(name)); !known && s.presents(name) {
 		return newProblem(http.StatusConflict, "certName: "+name+" is a file of this replica or belongs to a service: remove the file, or the service's serviceCert")
 	}
-	_, err = s.write(r.Context(), wait, events.Change{
+	receipt, err := s.write(r.Context(), wait, events.Change{
 		Key: CertificateKey(name), Delete: true, Actor: c.actor, Origin: c.origin, TraceParent: c.trace,
 	})
-	return answerCert(w, distribute, wait, err)
+	return answerCert(w, distribute, receipt, err)
 }
 
 func (s *Server) presents(name string) bool {
@@ -109,13 +109,13 @@ func (s *Server) presents(name string) bool {
 	return false
 }
 
-func answerCert(w http.ResponseWriter, distribute bool, wait waiting, err error) error {
+func answerCert(w http.ResponseWriter, distribute bool, receipt Receipt, err error) error {
 	if err != nil {
 		return err
 	}
 	answer := dfpCerts{Status: "OK"}
 	if distribute {
-		answer.Message = distributed(wait.scope)
+		answer.Message = receipt.distributed()
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }

@@ -84,16 +84,17 @@ func (s *Server) reconfigure(w http.ResponseWriter, r *http.Request, c caller) e
 		answer.Message = fmt.Sprintf("not configured: the service belongs to proxy instance %q, this is %q", req.ProxyInstanceName, s.cfg.Instance)
 		return writeJSON(w, http.StatusOK, answer)
 	}
+	var receipt Receipt
 	if req.Remove {
-		_, err = s.remove(r.Context(), svc.Name, terms{who: c, wait: wait})
+		receipt, err = s.remove(r.Context(), svc.Name, terms{who: c, wait: wait})
 	} else {
-		_, err = s.put(r.Context(), svc, terms{who: c, wait: wait})
+		receipt, err = s.put(r.Context(), svc, terms{who: c, wait: wait})
 	}
 	if err != nil {
 		return err
 	}
 	if req.Distribute {
-		answer.Message = distributed(wait.scope)
+		answer.Message = receipt.distributed()
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
@@ -104,9 +105,12 @@ func (s *Server) foreign(req service.Request) bool {
 }
 
 // distributed keeps Docker Flow Proxy's text where it is proven.
-func distributed(scope events.Scope) string {
-	if scope == events.WaitAll {
+func (r Receipt) distributed() string {
+	switch {
+	case r.Live == string(events.WaitAll):
 		return "Distributed to all instances"
+	case r.Outcome == OutcomeAccepted:
+		return "Accepted without the log; all instances that can be reached are told, the others get it later"
 	}
 	return "Accepted for all instances"
 }
@@ -131,13 +135,14 @@ func (s *Server) removeDFP(w http.ResponseWriter, r *http.Request, c caller) err
 	if err != nil {
 		return err
 	}
-	if _, err := s.remove(r.Context(), name, terms{who: c, wait: wait}); err != nil {
+	receipt, err := s.remove(r.Context(), name, terms{who: c, wait: wait})
+	if err != nil {
 		return err
 	}
 	answer := newDFPResponse(&service.Service{Name: name})
 	answer.AclName, answer.Distribute = q.Get("aclName"), distribute
 	if distribute {
-		answer.Message = distributed(wait.scope)
+		answer.Message = receipt.distributed()
 	}
 	return writeJSON(w, http.StatusOK, answer)
 }
