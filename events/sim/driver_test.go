@@ -116,6 +116,8 @@ func (d *driver) toggleLog() {
 	l := d.sides[d.rng.IntN(2)]
 	if d.s.never {
 		l.up = false
+		d.oracle.lost(l.kept(), died)
+		l.messages = nil
 	} else {
 		l.up = !l.up
 	}
@@ -176,8 +178,8 @@ func (d *driver) separate() {
 
 // join lets one of the two logs win.
 func (d *driver) join() {
-	before := d.oracle.copies()
-	winner := d.sides[d.rng.IntN(2)]
+	win := d.rng.IntN(2)
+	winner, loser := d.sides[win], d.sides[1-win]
 	winner.up = true
 	d.trace("the cluster is joined, %s wins", winner.id)
 	d.splitEnds, d.sides = 0, [2]*log{winner, winner}
@@ -187,7 +189,7 @@ func (d *driver) join() {
 			n.hangUp()
 		}
 	}
-	d.oracle.died(before)
+	d.oracle.lost(loser.kept(), died)
 }
 
 // finish judges twice: when everything has healed, and when the last late copy has arrived.

@@ -7,25 +7,33 @@ import (
 	"sluice/events"
 )
 
-// holding looks up what n has of key.
-func (o *oracle) holding(n *node, key string) holding {
+// holding looks up what n has of key; was is what it had.
+func (o *oracle) holding(n *node, key string, was holding) holding {
 	h := nothing
 	s, p := n.core.State(), n.core.Pending()
 	if s != nil {
 		if e, ok := s.Map.Get(key); ok {
-			h[inState] = o.must(n, e)
+			h[inState] = o.still(n, e, was[inState])
 		}
 	}
 	if p.Len() == 0 {
 		return h
 	}
 	if e, ok := events.Visible(nil, p, key); ok {
-		h[inAccepted] = o.must(n, e)
+		h[inAccepted] = o.still(n, e, was[inAccepted])
 	}
 	if e, ok := p.Get(key); ok && !e.Accepted {
-		h[inUnderway] = o.must(n, e.Entry)
+		h[inUnderway] = o.still(n, e.Entry, was[inUnderway])
 	}
 	return h
+}
+
+// still is must, quick if e is what was there before.
+func (o *oracle) still(n *node, e crdt.Entry, was int) int {
+	if was >= 0 && o.writes[was].entry.Compare(e) == 0 {
+		return was
+	}
+	return o.must(n, e)
 }
 
 func (o *oracle) must(n *node, e crdt.Entry) int {
@@ -44,17 +52,14 @@ func (o *oracle) look(n *node) {
 	s, before := n.core.State(), n.seen
 	n.seen = seen{valid: true, pending: n.core.Pending().Len()}
 	if s != nil {
-		n.seen.digest = s.Map.Digest()
-		o.sameState(n, s)
+		n.seen.digest, n.seen.ref, n.seen.chain = s.Map.Digest(), s.Ref, n.chain
 	}
 	if n.seen == before && n.seen.pending == 0 {
 		return
 	}
 	for k, key := range keys[:o.w.keys] {
-		now, was := o.holding(n, key), n.held[k]
-		if was == (holding{}) {
-			was = nothing
-		}
+		was := n.held[k]
+		now := o.holding(n, key, was)
 		if now != was {
 			o.moved(n, s, was, now)
 			n.held[k] = now
@@ -64,41 +69,62 @@ func (o *oracle) look(n *node) {
 			o.visible(n, key, now)
 		}
 	}
-	o.notFuture(n, s)
+	if s != nil && n.seen.state != before.state {
+		o.state(n, s)
+	}
 }
 
 // seen tells whether there is anything to look at again.
 type seen struct {
 	valid   bool
 	pending int
-	digest  uint64
+	state
 }
 
-// moved is I3 and I4: what was there is there, or superseded by something greater that is,
-// or reported, or a tombstone that may be collected, or refused.
+type state struct{ digest, ref, chain uint64 }
+
+// moved follows the copies that n has of one key.
 func (o *oracle) moved(n *node, s *events.State, was, now holding) {
-	for place, g := range was {
-		if g < 0 || slices.Contains(now[:], g) {
-			continue
-		}
-		w := &o.writes[g]
-		greater := slices.IndexFunc(now[:], func(h int) bool { return h >= 0 && o.writes[h].entry.Compare(w.entry) > 0 })
-		collected := place == inState && w.entry.Deleted && s != nil && expired(s, w.entry)
-		switch {
-		case greater >= 0:
-			if h := now[greater]; !slices.Contains(w.beatenBy, h) {
-				w.beatenBy = append(w.beatenBy, h)
-			}
-		case collected:
-			w.collected = true
-		case w.reported && place == inState && !w.entry.Deleted:
-			o.outOfState++
-		case w.reported || w.refused:
-		case place == inUnderway && !w.accepted: // a later one took its place and was refused
-		default:
-			o.w.fail("I3: n%d has lost %s without a word, it has now %s", n.index, o.describe(g), o.describe(max(now[inState], now[inAccepted])))
+	if n.index == len(o.w.nodes) { // a newcomer, who is only asked
+		return
+	}
+	for _, i := range now {
+		if i >= 0 {
+			o.copied(i)
 		}
 	}
+	for place, g := range was {
+		switch {
+		case g < 0:
+		case slices.Contains(now[:], g):
+			o.gone(g, givenUp) // not the last copy
+		default:
+			o.left(n, s, place, g, now)
+		}
+	}
+}
+
+// left is I3 and I4: what was there is superseded by something greater that is, or reported,
+// or a tombstone that may be collected, or refused.
+func (o *oracle) left(n *node, s *events.State, place, g int, now holding) {
+	w := &o.writes[g]
+	greater := slices.IndexFunc(now[:], func(h int) bool { return h >= 0 && o.writes[h].entry.Compare(w.entry) > 0 })
+	if greater >= 0 {
+		o.goneFor(g, now[greater])
+		return
+	}
+	collected := place == inState && w.entry.Deleted && s != nil && expired(s, w.entry)
+	switch {
+	case collected:
+		w.collected = true
+	case w.reported && place == inState && !w.entry.Deleted:
+		o.outOfState++
+	case w.reported || w.refused:
+	case place == inUnderway && !w.accepted: // a later one took its place and was refused
+	default:
+		o.w.fail("I3: n%d has lost %s without a word, it has now %s", n.index, o.describe(g), o.describe(max(now[inState], now[inAccepted])))
+	}
+	o.gone(g, givenUp)
 }
 
 func expired(s *events.State, e crdt.Entry) bool {
@@ -133,26 +159,30 @@ func (o *oracle) visible(n *node, key string, now holding) {
 	}
 }
 
-// sameState is I1: who folded the same messages has the same state.
-func (o *oracle) sameState(n *node, s *events.State) {
+// state looks at a state that is not the one it was: who folded the same messages has the
+// same one (I1), its digest is that of its entries (I9), and nothing got into it before its
+// time (rule 5).
+func (o *oracle) state(n *node, s *events.State) {
+	digest, entries := uint64(0), 0
+	for _, h := range n.held[:o.w.keys] {
+		if h[inState] < 0 {
+			continue
+		}
+		w := &o.writes[h[inState]]
+		digest, entries = digest+w.fingerprint, entries+1
+		if int64(w.entry.Stamp.Millis()) > int64(s.Ref)+s.Params.F.Milliseconds() {
+			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(h[inState]), float64(int64(s.Ref)-begin)/1000)
+		}
+	}
+	if digest != s.Map.Digest() || entries != s.Map.Len() {
+		o.w.fail("I9: n%d has the digest %x of %d entries, they are %d and give %x", n.index, s.Map.Digest(), s.Map.Len(), entries, digest)
+	}
 	if n.chain == 0 {
 		return
 	}
-	digest := s.Map.Digest() + s.Ref
+	digest += s.Ref
 	if other, ok := o.digests[n.chain]; ok && other != digest {
 		o.w.fail("I1: n%d has another state at %d of %s than a replica that folded the same", n.index, s.Seq(), s.StreamID)
 	}
 	o.digests[n.chain] = digest
-}
-
-// notFuture is rule 5 as the checker sees it: nothing got into a state before its time.
-func (o *oracle) notFuture(n *node, s *events.State) {
-	if s == nil {
-		return
-	}
-	for e := range s.Map.All() {
-		if int64(e.Stamp.Millis()) > int64(s.Ref)+s.Params.F.Milliseconds() {
-			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(o.must(n, e)), float64(int64(s.Ref)-begin)/1000)
-		}
-	}
 }

@@ -36,6 +36,9 @@ func (l *log) info() events.LogInfo {
 	return events.LogInfo{StreamID: l.id, First: l.first, Last: l.last()}
 }
 
+// kept are the messages that are not trimmed.
+func (l *log) kept() []stored { return l.messages[min(l.first-1, l.last()):] }
+
 // get is nil for what is not there.
 func (l *log) get(seq uint64) *events.Message {
 	if seq < l.first || seq > l.last() || seq == 0 {
@@ -69,6 +72,9 @@ func (w *world) append(l *log, m outgoing) uint64 {
 	}
 	s.chain = w.mix(l.chainAt(l.last()), s.Anchor())
 	l.messages = append(l.messages, s)
+	for _, i := range m.writes {
+		w.oracle.copied(i)
+	}
 	return s.Seq
 }
 
@@ -89,8 +95,8 @@ func (w *world) newLog() *log {
 
 // loseTail forgets the newest n messages. Consumers live on or are reset.
 func (w *world) loseTail(l *log, n int, lives func() bool) {
-	before := w.oracle.copies()
 	w.trace("log %s loses %d of %d messages", l.id, n, l.last())
+	w.oracle.lost(l.kept()[len(l.kept())-n:], died)
 	l.messages = l.messages[: len(l.messages)-n : len(l.messages)-n]
 	l.first = min(l.first, l.last()+1)
 	for _, n := range w.nodes {
@@ -98,12 +104,10 @@ func (w *world) loseTail(l *log, n int, lives func() bool) {
 			n.hangUp()
 		}
 	}
-	w.oracle.died(before)
 }
 
 // recreate puts an empty log in the place of l for everybody who uses it.
 func (w *world) recreate(l *log) *log {
-	before := w.oracle.copies()
 	fresh := w.newLog()
 	w.trace("log %s is recreated as %s", l.id, fresh.id)
 	for i, had := range w.sides {
@@ -116,7 +120,7 @@ func (w *world) recreate(l *log) *log {
 			n.hangUp()
 		}
 	}
-	w.oracle.died(before)
+	w.oracle.lost(l.kept(), died)
 	return fresh
 }
 

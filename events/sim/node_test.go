@@ -32,6 +32,7 @@ type node struct {
 
 	savedP []crdt.Entry // on disk
 	saved  *kept        // on disk
+	onDisk []int        // writes of both while it is down
 
 	chain, folding uint64 // ghosts: prefix of the serving state and of the session
 	held           [4]holding
@@ -70,12 +71,14 @@ func (n *node) start() {
 		Subjects: names, Node: n.id, A: simA, Decode: w.codec.decode, Broken: w.broken,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.upTo(int64(d))) },
 	})
-	n.newest, n.held, n.seedAt, n.seen = 0, [4]holding{}, 0, seen{}
+	n.newest, n.held, n.seedAt, n.seen = 0, [4]holding{nothing, nothing, nothing, nothing}, 0, seen{}
 	w.trace("n%d starts as %x", n.index, n.id)
 	if n.saved != nil {
 		n.adopt(events.Transfer{State: n.saved.state.Clone()}, n.saved.chain)
 	}
-	w.oracle.report(n.core.Recall(n.savedP))
+	w.oracle.started(n)
+	w.oracle.report(n, n.core.Recall(n.savedP))
+	n.savedP, n.seen = nil, seen{}
 	w.oracle.look(n)
 }
 
@@ -85,7 +88,7 @@ func (n *node) adopt(t events.Transfer, chain uint64) bool {
 	if ok {
 		n.w.trace("n%d adopts %s at %d, %d entries pending", n.index, t.State.StreamID, t.State.Seq(), n.core.Pending().Len())
 		n.chain = chain
-		n.w.oracle.report(reports)
+		n.w.oracle.report(n, reports)
 		n.w.oracle.look(n)
 	}
 	return ok
@@ -96,7 +99,6 @@ func (n *node) crash() {
 	if !n.up() {
 		return
 	}
-	before := n.w.oracle.copies()
 	n.savedP = nil
 	if n.disk {
 		n.savedP = n.core.Accepted()
@@ -107,7 +109,7 @@ func (n *node) crash() {
 	n.answers = nil
 	n.hangUp()
 	n.core, n.since = nil, n.w.now
-	n.w.oracle.died(before)
+	n.w.oracle.crashed(n)
 }
 
 // hangUp ends the session.
@@ -220,7 +222,7 @@ func (n *node) progressed(p events.Progress, m *stored) {
 		n.chain = n.folding
 	}
 	n.w.oracle.folded(n, p, m)
-	n.w.oracle.report(p.Reports)
+	n.w.oracle.report(n, p.Reports)
 	n.settle()
 	n.w.oracle.look(n)
 	if p.Audited && n.wants {
@@ -274,7 +276,7 @@ func (n *node) publishGenesis(g events.Genesis) {
 	w.ids++
 	g.ID = "genesis-" + n.log.id + "-" + time.Duration(w.ids).String()
 	var writes []int
-	for e := range g.Map.All() {
+	for _, e := range g.Map.Sorted() {
 		if i, ok := w.oracle.find(e); ok {
 			writes = append(writes, i)
 		}

@@ -190,10 +190,9 @@ func (w *world) trim(l *log) {
 	if point <= l.first {
 		return
 	}
-	before := w.oracle.copies()
 	w.trace("log %s is trimmed below %d", l.id, point)
+	w.oracle.lost(l.messages[l.first-1:point-1], trimmed)
 	l.first = point
-	w.oracle.died(before)
 	if n := len(w.validPositions(l)); n < 3 {
 		w.fail("I10: %d valid checkpoints after trimming", n)
 	}

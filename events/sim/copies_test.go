@@ -1,0 +1,123 @@
+package sim_test
+
+import (
+	"slices"
+
+	"sluice/events"
+)
+
+// ending is how the last exact copy of a write went.
+type ending uint8
+
+const (
+	// remains: there is a copy, or there has never been one.
+	remains ending = iota
+	// givenUp by its holder, with a report or because it was collected or refused.
+	givenUp
+	// died with its holder: a replica, its disk, a log.
+	died
+	// superseded at its holder by a greater write.
+	superseded
+	// trimmed off the log, where it was of no use any more.
+	trimmed
+)
+
+// copied counts one more copy of write i, which may be the first again after all had gone:
+// one that was on its way, or in a checkpoint that is used.
+func (o *oracle) copied(i int) {
+	w := &o.writes[i]
+	w.copies++
+	w.ended = remains
+}
+
+// gone counts one copy less.
+func (o *oracle) gone(i int, how ending) {
+	w := &o.writes[i]
+	if w.copies--; w.copies > 0 {
+		return
+	}
+	if w.ended = how; how == died && w.collected {
+		w.ended = givenUp // a removal that did its work needs no copy, and no excuse
+	} else if how == died {
+		o.w.trace("the last copy died: %s", o.describe(i))
+	}
+}
+
+// goneFor is gone with the write h that has superseded i.
+func (o *oracle) goneFor(i, h int) {
+	o.beats(h, i)
+	o.writes[i].endedBy = h
+	o.gone(i, superseded)
+}
+
+// beats notes that h was found greater than i somewhere.
+func (o *oracle) beats(h, i int) {
+	if w := &o.writes[i]; !slices.Contains(w.beatenBy, h) {
+		w.beatenBy = append(w.beatenBy, h)
+	}
+}
+
+// stores notes of which writes a message turned out to be a copy: a raw one that got its
+// stamp, or (writes is nil) a genesis that counts. The log may have lost it meanwhile.
+func (o *oracle) stores(l *log, e events.Effect, writes []int) {
+	if l.get(e.Seq) == nil {
+		return
+	}
+	m := &l.messages[e.Seq-1]
+	if m.writes != nil || !m.Time.Equal(e.Time) {
+		return
+	}
+	if m.writes = writes; writes == nil {
+		m.writes = m.begins
+	}
+	for _, i := range m.writes {
+		o.copied(i)
+	}
+}
+
+// lost is the end of messages of a log.
+func (o *oracle) lost(messages []stored, how ending) {
+	for _, m := range messages {
+		for _, i := range m.writes {
+			o.gone(i, how)
+		}
+	}
+}
+
+// crashed is the end of what n has in memory; what it has on disk is read again at its start.
+func (o *oracle) crashed(n *node) {
+	n.onDisk = nil
+	for _, e := range n.savedP {
+		n.onDisk = append(n.onDisk, o.must(n, e))
+	}
+	if n.saved != nil {
+		for _, e := range n.saved.state.Map.Sorted() {
+			n.onDisk = append(n.onDisk, o.must(n, e))
+		}
+	}
+	for _, i := range n.onDisk {
+		o.copied(i)
+	}
+	for k, h := range n.held {
+		for _, i := range h {
+			if i >= 0 {
+				o.gone(i, died)
+			}
+		}
+		n.held[k] = nothing
+	}
+}
+
+// started makes what was on n's disk its holdings: the state is adopted, the pending layer
+// is about to be recalled.
+func (o *oracle) started(n *node) {
+	for _, e := range n.savedP {
+		i := o.must(n, e)
+		o.copied(i)
+		n.held[o.writes[i].key][inAccepted] = i
+	}
+	for _, i := range n.onDisk {
+		o.gone(i, givenUp)
+	}
+	n.onDisk = nil
+}
