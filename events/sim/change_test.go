@@ -54,7 +54,7 @@ func (n *node) accept(e crdt.Entry, i int) {
 func (n *node) broadcast(e crdt.Entry) {
 	for _, o := range n.w.nodes {
 		if o != n && n.hears(o) && !n.w.percent(n.w.lossCast) {
-			n.w.mail = append(n.w.mail, letter{at: n.w.now + n.w.upTo(3000), to: o, entry: e})
+			n.w.send(letter{at: n.w.now + n.w.upTo(3000), to: o, entry: e})
 		}
 	}
 }
@@ -104,7 +104,7 @@ func (n *node) offer() {
 		n.w.trace("n%d offers %s", n.index, n.w.oracle.describe(i))
 		n.w.publish(n, n.w.oracle.writes[i].message)
 	}
-	n.w.oracle.look(n)
+	n.w.oracle.glance(n)
 }
 
 func (n *node) admit(e crdt.Entry) {
@@ -115,8 +115,9 @@ func (n *node) admit(e crdt.Entry) {
 		if n.skew >= -2000 && n.skew <= 2000 {
 			n.w.oracle.writes[i].admitted = true
 		}
+		n.w.oracle.look(n)
 	}
-	n.w.oracle.look(n)
+	n.w.oracle.glance(n)
 }
 
 // exchange is anti-entropy: pending layers both ways, and the state to who may want it.

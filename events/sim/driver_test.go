@@ -8,12 +8,14 @@ type driver struct {
 	s         scenario
 	splitEnds int64 // 0: not split
 	stepped   int
+	table     []event
 }
 
 func (d *driver) prepare() {
 	if d.s.r != 0 {
 		d.params.R = time.Duration(d.s.r) * time.Millisecond
 	}
+	d.table = d.events()
 	d.coarse = max(d.s.coarse, 1)
 	d.oracle.healthy = d.s.leader <= 2000
 	for _, n := range d.nodes {
@@ -63,12 +65,14 @@ func (d *driver) routine(n *node) {
 	}
 }
 
-// happen picks by weight.
-func (d *driver) happen(roll int) {
-	for _, e := range []struct {
-		weight int
-		do     func()
-	}{
+// event is something that may happen at a step.
+type event struct {
+	weight int // per mille
+	do     func()
+}
+
+func (d *driver) events() []event {
+	return []event{
 		{d.s.write, func() { d.any().write(d.key(), d.percent(30), d.percent(50)) }},
 		{d.s.raw, func() { d.onLog(func(l *log) { d.raw(l, d.key()) }) }},
 		{d.s.checkpoint, func() { d.any().wants = true }},
@@ -84,7 +88,12 @@ func (d *driver) happen(roll int) {
 		{d.s.pause, func() { d.pass(d.upTo(pauseMax)) }},
 		{d.s.leaders, func() { d.leader = d.within(d.s.leader) }},
 		{5, func() { d.onLog(d.tick) }},
-	} {
+	}
+}
+
+// happen picks by weight.
+func (d *driver) happen(roll int) {
+	for _, e := range d.table {
 		if roll -= e.weight; roll < 0 {
 			e.do()
 			return

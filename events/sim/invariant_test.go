@@ -19,11 +19,15 @@ func (o *oracle) holding(n *node, key string, was holding) holding {
 	if p.Len() == 0 {
 		return h
 	}
-	if e, ok := events.Visible(nil, p, key); ok {
-		h[inAccepted] = o.still(n, e, was[inAccepted])
-	}
-	if e, ok := p.Get(key); ok && !e.Accepted {
+	switch e, ok := p.Get(key); {
+	case !ok:
+	case e.Accepted:
+		h[inAccepted] = o.still(n, e.Entry, was[inAccepted])
+	default:
 		h[inUnderway] = o.still(n, e.Entry, was[inUnderway])
+		if e, ok := events.Visible(nil, p, key); ok {
+			h[inAccepted] = o.still(n, e, was[inAccepted])
+		}
 	}
 	return h
 }
@@ -63,14 +67,21 @@ func (o *oracle) look(n *node) {
 		if now != was {
 			o.moved(n, s, was, now)
 			n.held[k] = now
-		}
-		o.pending(n, s, now)
-		if now != was || now[inAccepted] >= 0 {
 			o.visible(n, key, now)
 		}
+		o.pending(n, s, now)
 	}
 	if s != nil && n.seen.state != before.state {
 		o.state(n, s)
+	}
+}
+
+// glance is look if there is a sign that something happened; what that misses the next look
+// finds.
+func (o *oracle) glance(n *node) {
+	s := n.core.State()
+	if n.core.Pending().Len() != n.seen.pending || s != nil && s.Map.Digest() != n.seen.digest {
+		o.look(n)
 	}
 }
 

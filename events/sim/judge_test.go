@@ -121,6 +121,7 @@ func (w *world) judge() {
 	o, n := w.oracle, w.nodes[0]
 	w.newcomer()
 	w.digests()
+	w.trimmable(w.sides[0])
 	for i := range o.writes {
 		o.writes[i].excuse = 0
 	}

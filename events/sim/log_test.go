@@ -18,6 +18,8 @@ type log struct {
 	first    uint64
 	messages []stored // sequence 1 first, trimmed ones included
 	up       bool
+	// spoilt: it has lost a tail since it was trimmed, which checkpoints may have gone with.
+	spoilt bool
 }
 
 // stored is a message and what the checker knows of it: the writes of which it is an exact
@@ -98,7 +100,7 @@ func (w *world) loseTail(l *log, n int, lives func() bool) {
 	w.trace("log %s loses %d of %d messages", l.id, n, l.last())
 	w.oracle.lost(l.kept()[len(l.kept())-n:], died)
 	l.messages = l.messages[: len(l.messages)-n : len(l.messages)-n]
-	l.first = min(l.first, l.last()+1)
+	l.first, l.spoilt = min(l.first, l.last()+1), true
 	for _, n := range w.nodes {
 		if n.log == l && !lives() {
 			n.hangUp()

@@ -141,7 +141,7 @@ func (n *node) connect() {
 	} else {
 		return
 	}
-	n.log, n.next = l, n.session.From()
+	n.log, n.next, n.seedAt = l, n.session.From(), 0
 	n.w.trace("n%d opens %s (%d to %d), consumer from %d", n.index, l.id, l.first, l.last(), n.next)
 	n.progressed(p, nil)
 }
@@ -206,9 +206,11 @@ func (n *node) read(count int) {
 			n.hangUp()
 			return
 		}
-		if !auditing {
-			n.folding = n.w.mix(n.folding, m.Anchor())
+		if auditing {
+			n.audited(p)
+			continue
 		}
+		n.folding = n.w.mix(n.folding, m.Anchor())
 		n.progressed(p, m)
 	}
 }
@@ -225,6 +227,17 @@ func (n *node) progressed(p events.Progress, m *stored) {
 	n.w.oracle.report(n, p.Reports)
 	n.settle()
 	n.w.oracle.look(n)
+}
+
+// audited shows it a message that was folded before, which changes nothing but at the end
+// of a rebuild's base.
+func (n *node) audited(p events.Progress) {
+	if p.Swapped || p.AtEnd {
+		n.progressed(p, nil)
+	} else {
+		n.settle()
+		n.w.oracle.glance(n)
+	}
 	if p.Audited && n.wants {
 		n.checkpoint()
 	}
@@ -244,6 +257,9 @@ func (n *node) checkpoint() {
 	n.saved = &kept{s.Clone(), n.chain}
 }
 
+// sessionMs is how long a session lasts that nothing ends: each tries to begin a log once.
+const sessionMs = 60_000
+
 // seed begins a log that has no genesis (rule 18).
 func (n *node) seed() {
 	if n.session == nil || n.session.Counted() || n.next <= n.log.last() {
@@ -259,7 +275,7 @@ func (n *node) seed() {
 	if n.seedAt > n.w.now {
 		return
 	}
-	n.seedAt = 0
+	n.seedAt = n.w.now + n.w.upTo(10_000) + sessionMs
 	peer := slices.ContainsFunc(n.w.nodes, func(o *node) bool { return o != n && n.hears(o) && o.core.State() != nil })
 	g, obstacle := n.core.Genesis(events.Around{Listened: true, PeerHasState: peer}, n.wall())
 	if obstacle != events.Unobstructed {
