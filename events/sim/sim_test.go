@@ -124,7 +124,6 @@ type tally struct {
 }
 
 func (t *tally) add(w *world) {
-	t.runs++
 	t.excused.add(w.oracle.cells, w.oracle.excused, excusedUsually()[w.name])
 	t.dropped += w.oracle.dropped
 	t.outOfState += w.oracle.outOfState
