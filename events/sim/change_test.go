@@ -1,7 +1,7 @@
 package sim_test
 
 import (
-	"fmt"
+	"strconv"
 
 	"sluice/crdt"
 	"sluice/events"
@@ -21,7 +21,7 @@ func (n *node) write(key string, remove, through bool) {
 	w.ids++
 	ch := events.Change{Key: key, Delete: remove}
 	if !remove {
-		ch.Value = fmt.Appendf(nil, `{"v":%d}`, w.ids)
+		ch.Value = append(strconv.AppendInt([]byte(`{"v":`), int64(w.ids), 10), '}')
 	}
 	e, err := n.core.Write(ch, n.wall())
 	if err != nil {
@@ -33,7 +33,9 @@ func (n *node) write(key string, remove, through bool) {
 	}
 	n.newest = e.Stamp.HLC
 	i := w.oracle.record(e, w.codec.encode(e))
-	w.trace("n%d writes %s", n.index, w.oracle.describe(i))
+	if w.out != nil {
+		w.trace("n%d writes %s", n.index, w.oracle.describe(i))
+	}
 	if through = through && n.core.Online(); through {
 		n.send(answer{entry: e, write: i})
 	} else {

@@ -18,6 +18,9 @@ type codec struct {
 
 func (c *codec) encode(e crdt.Entry) []byte {
 	if !c.real {
+		if c.events == nil {
+			c.events = make([]events.Event, 0, 64)
+		}
 		c.events = append(c.events, events.Event{Source: "sim", Subject: e.Key, Stamp: e.Stamp, Deleted: e.Deleted, Data: e.Value})
 		return binary.BigEndian.AppendUint32(nil, uint32(len(c.events)-1))
 	}

@@ -58,14 +58,17 @@ func (o *oracle) beats(h, i int) {
 }
 
 // stores notes of which writes a message turned out to be a copy: a raw one that got its
-// stamp, or (writes is nil) a genesis that counts. The log may have lost it meanwhile.
-func (o *oracle) stores(l *log, e events.Effect, writes []int) {
+// stamp, or (writes is nil) a genesis that counts. None if the log has lost it meanwhile.
+func (o *oracle) stores(l *log, e events.Effect, writes []int) []int {
 	if l.get(e.Seq) == nil {
-		return
+		return nil
 	}
 	m := &l.messages[e.Seq-1]
-	if m.writes != nil || !m.Time.Equal(e.Time) {
-		return
+	if !m.Time.Equal(e.Time) {
+		return nil
+	}
+	if m.writes != nil {
+		return m.writes
 	}
 	if m.writes = writes; writes == nil {
 		m.writes = m.begins
@@ -73,6 +76,7 @@ func (o *oracle) stores(l *log, e events.Effect, writes []int) {
 	for _, i := range m.writes {
 		o.copied(i)
 	}
+	return m.writes
 }
 
 // lost is the end of messages of a log.

@@ -115,6 +115,21 @@ func (o *oracle) moved(n *node, s *events.State, was, now holding) {
 	}
 }
 
+// begun is rule 7: what the genesis brought is in the state that began with it, however old.
+func (o *oracle) begun(n *node) {
+	s := n.core.State()
+	for _, i := range n.begins {
+		w := &o.writes[i]
+		if e, ok := s.Map.Get(w.entry.Key); ok && e.Compare(w.entry) >= 0 {
+			continue
+		}
+		if collected := w.entry.Deleted && expired(s, w.entry) || o.collectedOver(w, w.key, s); !collected {
+			o.w.fail("n%d begins %s without %s, which its genesis has", n.index, s.StreamID, o.describe(i))
+		}
+	}
+	n.begins = nil
+}
+
 // left is I3 and I4: what was there is superseded by something greater that is, or reported,
 // or a tombstone that may be collected, or refused.
 func (o *oracle) left(n *node, s *events.State, place, g int, now holding) {

@@ -37,6 +37,7 @@ type node struct {
 	chain, folding uint64 // ghosts: prefix of the serving state and of the session
 	held           [4]holding
 	newest         uint64 // own stamp
+	begins         []int  // writes in the genesis that the session has folded
 	seen           seen
 }
 
@@ -84,7 +85,11 @@ func (n *node) start() {
 
 // adopt takes over a state if rule 13 allows it.
 func (n *node) adopt(t events.Transfer, chain uint64) bool {
+	before := n.core.State()
 	reports, ok := n.core.Adopt(t, !n.reaches(n.side()))
+	if ok && before != nil && before.StreamID != t.State.StreamID {
+		n.w.fail("rule 13: n%d adopts %s over its %s", n.index, t.State.StreamID, before.StreamID)
+	}
 	if ok {
 		n.w.trace("n%d adopts %s at %d, %d entries pending", n.index, t.State.StreamID, t.State.Seq(), n.core.Pending().Len())
 		n.chain = chain
@@ -141,7 +146,7 @@ func (n *node) connect() {
 	} else {
 		return
 	}
-	n.log, n.next, n.seedAt = l, n.session.From(), 0
+	n.log, n.next, n.seedAt, n.begins = l, n.session.From(), 0, nil
 	n.w.trace("n%d opens %s (%d to %d), consumer from %d", n.index, l.id, l.first, l.last(), n.next)
 	n.progressed(p, nil)
 }
@@ -225,6 +230,9 @@ func (n *node) progressed(p events.Progress, m *stored) {
 	}
 	n.w.oracle.folded(n, p, m)
 	n.w.oracle.report(n, p.Reports)
+	if p.Swapped {
+		n.w.oracle.begun(n)
+	}
 	n.settle()
 	n.w.oracle.look(n)
 }
@@ -291,6 +299,9 @@ func (n *node) publishGenesis(g events.Genesis) {
 	w := n.w
 	w.ids++
 	g.ID = "genesis-" + n.log.id + "-" + time.Duration(w.ids).String()
+	if s := n.core.State(); s != nil && s.Map.Digest() != g.Map.Digest() {
+		w.fail("rule 18: n%d begins %s with %d entries, its state has %d", n.index, n.log.id, g.Map.Len(), s.Map.Len())
+	}
 	var writes []int
 	for _, e := range g.Map.Sorted() {
 		if i, ok := w.oracle.find(e); ok {

@@ -55,7 +55,10 @@ const (
 var nothing = holding{-1, -1, -1}
 
 func newOracle(w *world) *oracle {
-	return &oracle{w: w, byStamp: map[crdt.Stamp]int{}, digests: map[uint64]uint64{}, healthy: true}
+	return &oracle{
+		w: w, writes: make([]write, 0, 64), byStamp: make(map[crdt.Stamp]int, 64),
+		digests: make(map[uint64]uint64, 64), healthy: true,
+	}
 }
 
 // record makes a write known; data is its message.
@@ -63,7 +66,7 @@ func (o *oracle) record(e crdt.Entry, data []byte) int {
 	i := len(o.writes)
 	o.writes = append(o.writes, write{
 		entry: e, key: slices.Index(keys, e.Key), fingerprint: e.Fingerprint(),
-		message: outgoing{Outgoing: events.Outgoing{Subject: names.Event(e.Key), Data: data}, writes: []int{i}},
+		message: outgoing{Outgoing: events.Outgoing{Subject: o.w.subjects[e.Key], Data: data}, writes: []int{i}},
 	})
 	if _, twice := o.byStamp[e.Stamp]; !twice {
 		o.byStamp[e.Stamp] = i
@@ -131,7 +134,7 @@ func (o *oracle) report(n *node, list []events.Report) {
 func (o *oracle) folded(n *node, p events.Progress, m *stored) {
 	for _, e := range p.Effects {
 		if e.Result == events.ResultGenesis {
-			o.stores(n.log, e, nil)
+			n.begins = o.stores(n.log, e, nil)
 		}
 		if e.Entry.Key == "" {
 			continue
@@ -154,9 +157,11 @@ func (o *oracle) folded(n *node, p events.Progress, m *stored) {
 			o.beats(o.must(n, e.Prior), i)
 		}
 		o.writes[i].applied = o.writes[i].applied || e.Result == events.ResultApplied
-		o.w.trace("n%d folds %d: %s %s", n.index, e.Seq, e.Result, o.describe(i))
+		if o.w.out != nil {
+			o.w.trace("n%d folds %d: %s %s", n.index, e.Seq, e.Result, o.describe(i))
+		}
 	}
-	if m != nil && len(p.Effects) == 0 {
+	if m != nil && len(p.Effects) == 0 && o.w.out != nil {
 		o.w.trace("n%d reads %d", n.index, m.Seq)
 	}
 }

@@ -52,6 +52,7 @@ type world struct {
 	nextMail    int64  // not later than any of them
 	checkpoints []kept // Consul's, oldest first
 	codec       codec
+	subjects    map[string]string // by key
 	oracle      *oracle
 	hash        maphash.Seed
 	operator    int  // times that an operator had to recreate the log or force a genesis
@@ -83,11 +84,14 @@ const (
 
 func newWorld(s settings) *world {
 	w := &world{
-		settings: s, hash: maphash.MakeSeed(), codec: codec{real: s.real}, coarse: 1,
+		settings: s, hash: maphash.MakeSeed(), codec: codec{real: s.real}, coarse: 1, subjects: map[string]string{},
 		params: events.Params{Version: events.FoldVersion, R: simR, F: simF, N: 5},
 	}
 	if s.broken.Has(rule.TightF) {
 		w.params.F = simA
+	}
+	for _, key := range keys {
+		w.subjects[key] = names.Event(key)
 	}
 	l := w.newLog()
 	w.sides = [2]*log{l, l}
