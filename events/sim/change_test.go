@@ -41,7 +41,7 @@ func (n *node) write(key string, remove, through bool) {
 	} else {
 		n.accept(e, i)
 	}
-	w.oracle.look(n)
+	w.oracle.lookAt(n, key)
 }
 
 // accept tells the caller yes and the others what there is.
@@ -117,7 +117,7 @@ func (n *node) admit(e crdt.Entry) {
 		if n.skew >= -2000 && n.skew <= 2000 {
 			n.w.oracle.writes[i].admitted = true
 		}
-		n.w.oracle.look(n)
+		n.w.oracle.lookAt(n, e.Key)
 	}
 	n.w.oracle.glance(n)
 }

@@ -49,7 +49,11 @@ func (o *oracle) must(n *node, e crdt.Entry) int {
 }
 
 // look asserts the invariants of one replica after something happened to it.
-func (o *oracle) look(n *node) {
+func (o *oracle) look(n *node) { o.lookAt(n, keys[:o.w.keys]...) }
+
+// lookAt is look after something that concerns few keys. The others are looked at too unless
+// sums show that they are what they were.
+func (o *oracle) lookAt(n *node, touched ...string) {
 	if !n.up() {
 		return
 	}
@@ -61,19 +65,46 @@ func (o *oracle) look(n *node) {
 	if n.seen == before && n.seen.pending == 0 {
 		return
 	}
-	for k, key := range keys[:o.w.keys] {
-		was := n.held[k]
-		now := o.holding(n, key, was)
-		if now != was {
-			o.moved(n, s, was, now)
-			n.held[k] = now
-			o.visible(n, key, now)
+	for _, key := range touched {
+		o.lookAtKey(n, s, key)
+	}
+	if !o.complete(n, s) {
+		for _, key := range keys[:o.w.keys] {
+			o.lookAtKey(n, s, key)
 		}
-		o.pending(n, s, now)
+	}
+	for _, h := range n.held[:o.w.keys] {
+		o.pending(n, s, h)
 	}
 	if s != nil && n.seen.state != before.state {
 		o.state(n, s)
 	}
+}
+
+func (o *oracle) lookAtKey(n *node, s *events.State, key string) {
+	k := slices.Index(keys, key)
+	was := n.held[k]
+	if now := o.holding(n, key, was); now != was {
+		o.moved(n, s, was, now)
+		n.held[k] = now
+		o.visible(n, key, now)
+	}
+}
+
+// complete reports whether what n is known to hold is as much as it holds.
+func (o *oracle) complete(n *node, s *events.State) bool {
+	digest, pending := uint64(0), 0
+	for _, h := range n.held[:o.w.keys] {
+		if h[inState] >= 0 {
+			digest += o.writes[h[inState]].fingerprint
+		}
+		for _, i := range h[inAccepted:] {
+			if i >= 0 {
+				pending++
+			}
+		}
+	}
+	return pending == n.seen.pending && (s == nil || digest == n.seen.digest)
 }
 
 // glance is look if there is a sign that something happened; what that misses the next look

@@ -233,8 +233,13 @@ func (n *node) progressed(p events.Progress, m *stored) {
 	if p.Swapped {
 		n.w.oracle.begun(n)
 	}
+	waiting := len(n.answers)
 	n.settle()
-	n.w.oracle.look(n)
+	if len(p.Effects) != 1 || p.Swapped || len(n.answers) != waiting || p.Effects[0].Entry.Key == "" {
+		n.w.oracle.look(n)
+	} else {
+		n.w.oracle.lookAt(n, p.Effects[0].Entry.Key)
+	}
 }
 
 // audited shows it a message that was folded before, which changes nothing but at the end
