@@ -199,7 +199,7 @@ func (o *oracle) pending(n *node, s *events.State, now holding) {
 		}
 		e := o.writes[i].entry
 		if d := now[inState]; d >= 0 && o.writes[d].entry.Compare(e) >= 0 || expired(s, e) {
-			o.w.fail("I7: n%d has pending %s over %s at ref %.3f", n.index, o.describe(i), o.describe(d), float64(int64(s.Ref)-begin)/1000)
+			o.w.fail("I7: n%d has pending %s over %s at ref %.3f", n.index, o.describe(i), o.describe(d), seconds(s.Ref))
 		}
 	}
 }
@@ -228,7 +228,7 @@ func (o *oracle) state(n *node, s *events.State) {
 		w := &o.writes[h[inState]]
 		digest, entries = digest+w.fingerprint, entries+1
 		if int64(w.entry.Stamp.Millis()) > int64(s.Ref)+s.Params.F.Milliseconds() {
-			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(h[inState]), float64(int64(s.Ref)-begin)/1000)
+			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(h[inState]), seconds(s.Ref))
 		}
 	}
 	if digest != s.Map.Digest() || entries != s.Map.Len() {

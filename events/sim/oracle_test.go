@@ -107,8 +107,11 @@ func (d described) String() string {
 	if e.Deleted {
 		what = "removal"
 	}
-	return fmt.Sprintf("#%d %s=%s of %.3f+%d by %x", i, e.Key, what, float64(int64(e.Stamp.Millis())-begin)/1000, e.Stamp.HLC&0xffff, e.Stamp.Node)
+	return fmt.Sprintf("#%d %s=%s of %.3f+%d by %x", i, e.Key, what, seconds(e.Stamp.Millis()), e.Stamp.HLC&0xffff, e.Stamp.Node)
 }
+
+// seconds since the simulation began, of milliseconds since 1970.
+func seconds(ms uint64) float64 { return float64(int64(ms)-begin) / 1000 }
 
 // report notes what n gives up, which must be as old as the report says.
 func (o *oracle) report(n *node, list []events.Report) {
@@ -117,8 +120,8 @@ func (o *oracle) report(n *node, list []events.Report) {
 		if !ok {
 			o.w.fail("%v is reported, which nobody wrote", r.Entry)
 		}
-		if r.Reason != events.ReasonFuture && !expired(n.core.State(), r.Entry) {
-			o.w.fail("n%d reports %s as %s at ref %.3f, which is too early", n.index, o.describe(i), r.Reason, float64(int64(n.core.State().Ref)-begin)/1000)
+		if s := n.core.State(); r.Reason != events.ReasonFuture && !expired(s, r.Entry) {
+			o.w.fail("n%d reports %s as %s at ref %.3f, which is too early", n.index, o.describe(i), r.Reason, seconds(s.Ref))
 		}
 		if !o.writes[i].reported && r.Entry.Live() && r.Reason == events.ReasonExpired {
 			o.dropped++

@@ -39,6 +39,8 @@ func plain(name string, change func(*scenario)) scenario {
 	return s
 }
 
+// calm has few writes, so that they outlive R, and many late copies. Pauses are rare: each of
+// them that meets a log out of reach costs what waits for it.
 func calm(name string, change func(*scenario)) scenario {
 	return plain(name, func(s *scenario) {
 		s.write, s.late, s.pause, s.crash, s.keys = 25, 55, 3, 3, 4
