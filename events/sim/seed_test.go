@@ -50,7 +50,7 @@ func (n *node) publishGenesis(g events.Genesis) {
 			writes = append(writes, i)
 		}
 	}
-	w.trace("n%d begins %s with %d entries, ref %.3f", n.index, n.log.id, g.Map.Len(), float64(int64(g.Ref)-begin)/1000)
+	w.trace("n%d begins %s with %d entries, ref %.3f", n.index, n.log.id, g.Map.Len(), seconds(g.Ref))
 	chunks, err := g.Chunks(names)
 	if err != nil {
 		panic(err)
