@@ -2,7 +2,9 @@ package sim_test
 
 import (
 	"slices"
+	"testing"
 
+	"sluice/crdt"
 	"sluice/events"
 )
 
@@ -124,4 +126,34 @@ func (o *oracle) started(n *node) {
 		o.gone(i, givenUp)
 	}
 	n.onDisk = nil
+}
+
+// The excuse of a write depends on how its last copy went, and ends when one comes back.
+func TestCopies(t *testing.T) {
+	w := small(0)
+	a, o := w.nodes[0], w.oracle
+	is := func(when string, i, copies int, how ending) {
+		t.Helper()
+		if got := o.writes[i]; got.copies != copies || got.ended != how {
+			t.Errorf("%s: write %d has %d copies, ended %d, want %d and %d", when, i, got.copies, got.ended, copies, how)
+		}
+	}
+	a.write(keys[0], false, false)
+	is("accepted", 0, 1, remains)
+	a.write(keys[0], false, false)
+	is("written again", 0, 0, superseded)
+	is("written again", 1, 1, remains)
+	a.crash()
+	is("the replica has crashed", 1, 0, died)
+	if none := (crdt.Entry{}); !o.excusable(0, none, false) {
+		t.Error("superseded by what died is no excuse")
+	}
+	w.again()
+	is("a copy was late", 0, 1, remains)
+	o.writes[0].excuse = 0
+	if none := (crdt.Entry{}); o.excusable(0, none, false) {
+		t.Error("a write of which there is a copy is excused")
+	}
+	w.recreate(w.sides[0])
+	is("the log is lost", 0, 0, died)
 }
