@@ -1,7 +1,7 @@
 package sim_test
 
 import (
-	"fmt"
+	"strconv"
 
 	"sluice/crdt"
 	"sluice/events"
@@ -21,7 +21,7 @@ func (n *node) write(key string, remove, through bool) {
 	w.ids++
 	ch := events.Change{Key: key, Delete: remove}
 	if !remove {
-		ch.Value = fmt.Appendf(nil, `{"v":%d}`, w.ids)
+		ch.Value = append(strconv.AppendInt([]byte(`{"v":`), int64(w.ids), 10), '}')
 	}
 	e, err := n.core.Write(ch, n.wall())
 	if err != nil {
@@ -33,13 +33,15 @@ func (n *node) write(key string, remove, through bool) {
 	}
 	n.newest = e.Stamp.HLC
 	i := w.oracle.record(e, w.codec.encode(e))
-	w.trace("n%d writes %s", n.index, w.oracle.describe(i))
+	if w.out != nil {
+		w.trace("n%d writes %s", n.index, w.oracle.describe(i))
+	}
 	if through = through && n.core.Online(); through {
 		n.send(answer{entry: e, write: i})
 	} else {
 		n.accept(e, i)
 	}
-	w.oracle.look(n)
+	w.oracle.lookAt(n, key)
 }
 
 // accept tells the caller yes and the others what there is.
@@ -54,7 +56,7 @@ func (n *node) accept(e crdt.Entry, i int) {
 func (n *node) broadcast(e crdt.Entry) {
 	for _, o := range n.w.nodes {
 		if o != n && n.hears(o) && !n.w.percent(n.w.lossCast) {
-			n.w.mail = append(n.w.mail, letter{at: n.w.now + n.w.upTo(3000), to: o, entry: e})
+			n.w.send(letter{at: n.w.now + n.w.upTo(3000), to: o, entry: e})
 		}
 	}
 }
@@ -104,7 +106,7 @@ func (n *node) offer() {
 		n.w.trace("n%d offers %s", n.index, n.w.oracle.describe(i))
 		n.w.publish(n, n.w.oracle.writes[i].message)
 	}
-	n.w.oracle.look(n)
+	n.w.oracle.glance(n)
 }
 
 func (n *node) admit(e crdt.Entry) {
@@ -115,8 +117,9 @@ func (n *node) admit(e crdt.Entry) {
 		if n.skew >= -2000 && n.skew <= 2000 {
 			n.w.oracle.writes[i].admitted = true
 		}
+		n.w.oracle.lookAt(n, e.Key)
 	}
-	n.w.oracle.look(n)
+	n.w.oracle.glance(n)
 }
 
 // exchange is anti-entropy: pending layers both ways, and the state to who may want it.

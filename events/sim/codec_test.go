@@ -13,16 +13,20 @@ import (
 type codec struct {
 	real   bool
 	events []events.Event
+	raws   int // that have an id
 }
 
 func (c *codec) encode(e crdt.Entry) []byte {
-	ev := events.EntryEvent("sim", e)
-	if ev.Raw() {
-		ev.ID = fmt.Sprintf("raw-%d", len(c.events))
-	}
-	c.events = append(c.events, ev)
 	if !c.real {
+		if c.events == nil {
+			c.events = make([]events.Event, 0, 64)
+		}
+		c.events = append(c.events, events.Event{Source: "sim", Subject: e.Key, Stamp: e.Stamp, Deleted: e.Deleted, Data: e.Value})
 		return binary.BigEndian.AppendUint32(nil, uint32(len(c.events)-1))
+	}
+	ev := events.EntryEvent("sim", e)
+	if c.raws++; ev.Raw() {
+		ev.ID = fmt.Sprintf("raw-%d", c.raws)
 	}
 	data, err := ev.Encode()
 	if err != nil {

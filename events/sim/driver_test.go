@@ -8,12 +8,14 @@ type driver struct {
 	s         scenario
 	splitEnds int64 // 0: not split
 	stepped   int
+	table     []event
 }
 
 func (d *driver) prepare() {
 	if d.s.r != 0 {
 		d.params.R = time.Duration(d.s.r) * time.Millisecond
 	}
+	d.table = d.events()
 	d.coarse = max(d.s.coarse, 1)
 	d.oracle.healthy = d.s.leader <= 2000
 	for _, n := range d.nodes {
@@ -63,12 +65,14 @@ func (d *driver) routine(n *node) {
 	}
 }
 
-// happen picks by weight.
-func (d *driver) happen(roll int) {
-	for _, e := range []struct {
-		weight int
-		do     func()
-	}{
+// event is something that may happen at a step.
+type event struct {
+	weight int // per mille
+	do     func()
+}
+
+func (d *driver) events() []event {
+	return []event{
 		{d.s.write, func() { d.any().write(d.key(), d.percent(30), d.percent(50)) }},
 		{d.s.raw, func() { d.onLog(func(l *log) { d.raw(l, d.key()) }) }},
 		{d.s.checkpoint, func() { d.any().wants = true }},
@@ -84,7 +88,12 @@ func (d *driver) happen(roll int) {
 		{d.s.pause, func() { d.pass(d.upTo(pauseMax)) }},
 		{d.s.leaders, func() { d.leader = d.within(d.s.leader) }},
 		{5, func() { d.onLog(d.tick) }},
-	} {
+	}
+}
+
+// happen picks by weight.
+func (d *driver) happen(roll int) {
+	for _, e := range d.table {
 		if roll -= e.weight; roll < 0 {
 			e.do()
 			return
@@ -116,6 +125,8 @@ func (d *driver) toggleLog() {
 	l := d.sides[d.rng.IntN(2)]
 	if d.s.never {
 		l.up = false
+		d.oracle.lost(l.kept(), died)
+		l.messages = nil
 	} else {
 		l.up = !l.up
 	}
@@ -176,8 +187,8 @@ func (d *driver) separate() {
 
 // join lets one of the two logs win.
 func (d *driver) join() {
-	before := d.oracle.copies()
-	winner := d.sides[d.rng.IntN(2)]
+	win := d.rng.IntN(2)
+	winner, loser := d.sides[win], d.sides[1-win]
 	winner.up = true
 	d.trace("the cluster is joined, %s wins", winner.id)
 	d.splitEnds, d.sides = 0, [2]*log{winner, winner}
@@ -187,7 +198,7 @@ func (d *driver) join() {
 			n.hangUp()
 		}
 	}
-	d.oracle.died(before)
+	d.oracle.lost(loser.kept(), died)
 }
 
 // finish judges twice: when everything has healed, and when the last late copy has arrived.

@@ -7,25 +7,37 @@ import (
 	"sluice/events"
 )
 
-// holding looks up what n has of key.
-func (o *oracle) holding(n *node, key string) holding {
+// holding looks up what n has of key; was is what it had.
+func (o *oracle) holding(n *node, key string, was holding) holding {
 	h := nothing
 	s, p := n.core.State(), n.core.Pending()
 	if s != nil {
 		if e, ok := s.Map.Get(key); ok {
-			h[inState] = o.must(n, e)
+			h[inState] = o.still(n, e, was[inState])
 		}
 	}
 	if p.Len() == 0 {
 		return h
 	}
-	if e, ok := events.Visible(nil, p, key); ok {
-		h[inAccepted] = o.must(n, e)
-	}
-	if e, ok := p.Get(key); ok && !e.Accepted {
-		h[inUnderway] = o.must(n, e.Entry)
+	switch e, ok := p.Get(key); {
+	case !ok:
+	case e.Accepted:
+		h[inAccepted] = o.still(n, e.Entry, was[inAccepted])
+	default:
+		h[inUnderway] = o.still(n, e.Entry, was[inUnderway])
+		if e, ok := events.Visible(nil, p, key); ok {
+			h[inAccepted] = o.still(n, e, was[inAccepted])
+		}
 	}
 	return h
+}
+
+// still is must, quick if e is what was there before.
+func (o *oracle) still(n *node, e crdt.Entry, was int) int {
+	if was >= 0 && o.writes[was].entry.Compare(e) == 0 {
+		return was
+	}
+	return o.must(n, e)
 }
 
 func (o *oracle) must(n *node, e crdt.Entry) int {
@@ -37,68 +49,139 @@ func (o *oracle) must(n *node, e crdt.Entry) int {
 }
 
 // look asserts the invariants of one replica after something happened to it.
-func (o *oracle) look(n *node) {
+func (o *oracle) look(n *node) { o.lookAt(n, keys[:o.w.keys]...) }
+
+// lookAt is look after something that concerns few keys. The others are looked at too unless
+// sums show that they are what they were.
+func (o *oracle) lookAt(n *node, touched ...string) {
 	if !n.up() {
 		return
 	}
 	s, before := n.core.State(), n.seen
 	n.seen = seen{valid: true, pending: n.core.Pending().Len()}
 	if s != nil {
-		n.seen.digest = s.Map.Digest()
-		o.sameState(n, s)
+		n.seen.digest, n.seen.ref, n.seen.chain = s.Map.Digest(), s.Ref, n.chain
 	}
 	if n.seen == before && n.seen.pending == 0 {
 		return
 	}
-	for k, key := range keys[:o.w.keys] {
-		now, was := o.holding(n, key), n.held[k]
-		if was == (holding{}) {
-			was = nothing
-		}
-		if now != was {
-			o.moved(n, s, was, now)
-			n.held[k] = now
-		}
-		o.pending(n, s, now)
-		if now != was || now[inAccepted] >= 0 {
-			o.visible(n, key, now)
+	for _, key := range touched {
+		o.lookAtKey(n, s, key)
+	}
+	if !o.complete(n, s) {
+		for _, key := range keys[:o.w.keys] {
+			o.lookAtKey(n, s, key)
 		}
 	}
-	o.notFuture(n, s)
+	for _, h := range n.held[:o.w.keys] {
+		o.pending(n, s, h)
+	}
+	if s != nil && n.seen.state != before.state {
+		o.state(n, s)
+	}
+}
+
+func (o *oracle) lookAtKey(n *node, s *events.State, key string) {
+	k := slices.Index(keys, key)
+	was := n.held[k]
+	if now := o.holding(n, key, was); now != was {
+		o.moved(n, s, was, now)
+		n.held[k] = now
+		o.visible(n, key, now)
+	}
+}
+
+// complete reports whether what n is known to hold is as much as it holds.
+func (o *oracle) complete(n *node, s *events.State) bool {
+	digest, pending := uint64(0), 0
+	for _, h := range n.held[:o.w.keys] {
+		if h[inState] >= 0 {
+			digest += o.writes[h[inState]].fingerprint
+		}
+		for _, i := range h[inAccepted:] {
+			if i >= 0 {
+				pending++
+			}
+		}
+	}
+	return pending == n.seen.pending && (s == nil || digest == n.seen.digest)
+}
+
+// glance is look if there is a sign that something happened; what that misses the next look
+// finds.
+func (o *oracle) glance(n *node) {
+	s := n.core.State()
+	if n.core.Pending().Len() != n.seen.pending || s != nil && s.Map.Digest() != n.seen.digest {
+		o.look(n)
+	}
 }
 
 // seen tells whether there is anything to look at again.
 type seen struct {
 	valid   bool
 	pending int
-	digest  uint64
+	state
 }
 
-// moved is I3 and I4: what was there is there, or superseded by something greater that is,
-// or reported, or a tombstone that may be collected, or refused.
+type state struct{ digest, ref, chain uint64 }
+
+// moved follows the copies that n has of one key.
 func (o *oracle) moved(n *node, s *events.State, was, now holding) {
-	for place, g := range was {
-		if g < 0 || slices.Contains(now[:], g) {
-			continue
-		}
-		w := &o.writes[g]
-		greater := slices.IndexFunc(now[:], func(h int) bool { return h >= 0 && o.writes[h].entry.Compare(w.entry) > 0 })
-		collected := place == inState && w.entry.Deleted && s != nil && expired(s, w.entry)
-		switch {
-		case greater >= 0:
-			if h := now[greater]; !slices.Contains(w.beatenBy, h) {
-				w.beatenBy = append(w.beatenBy, h)
-			}
-		case collected:
-			w.collected = true
-		case w.reported && place == inState && !w.entry.Deleted:
-			o.outOfState++
-		case w.reported || w.refused:
-		case place == inUnderway && !w.accepted: // a later one took its place and was refused
-		default:
-			o.w.fail("I3: n%d has lost %s without a word, it has now %s", n.index, o.describe(g), o.describe(max(now[inState], now[inAccepted])))
+	if n.index == len(o.w.nodes) { // a newcomer, who is only asked
+		return
+	}
+	for _, i := range now {
+		if i >= 0 {
+			o.copied(i)
 		}
 	}
+	for place, g := range was {
+		switch {
+		case g < 0:
+		case slices.Contains(now[:], g):
+			o.gone(g, givenUp) // not the last copy
+		default:
+			o.left(n, s, place, g, now)
+		}
+	}
+}
+
+// begun is rule 7: what the genesis brought is in the state that began with it, however old.
+func (o *oracle) begun(n *node) {
+	s := n.core.State()
+	for _, i := range n.begins {
+		w := &o.writes[i]
+		if e, ok := s.Map.Get(w.entry.Key); ok && e.Compare(w.entry) >= 0 {
+			continue
+		}
+		if collected := w.entry.Deleted && expired(s, w.entry) || o.collectedOver(w, w.key, s); !collected {
+			o.w.fail("n%d begins %s without %s, which its genesis has", n.index, s.StreamID, o.describe(i))
+		}
+	}
+	n.begins = nil
+}
+
+// left is I3 and I4: what was there is superseded by something greater that is, or reported,
+// or a tombstone that may be collected, or refused.
+func (o *oracle) left(n *node, s *events.State, place, g int, now holding) {
+	w := &o.writes[g]
+	greater := slices.IndexFunc(now[:], func(h int) bool { return h >= 0 && o.writes[h].entry.Compare(w.entry) > 0 })
+	if greater >= 0 {
+		o.goneFor(g, now[greater])
+		return
+	}
+	collected := place == inState && w.entry.Deleted && s != nil && expired(s, w.entry)
+	switch {
+	case collected:
+		w.collected = true
+	case w.reported && place == inState && !w.entry.Deleted:
+		o.outOfState++
+	case w.reported || w.refused:
+	case place == inUnderway && !w.accepted: // a later one took its place and was refused
+	default:
+		o.w.fail("I3: n%d has lost %s without a word, it has now %s", n.index, o.describe(g), o.describe(max(now[inState], now[inAccepted])))
+	}
+	o.gone(g, givenUp)
 }
 
 func expired(s *events.State, e crdt.Entry) bool {
@@ -116,7 +199,7 @@ func (o *oracle) pending(n *node, s *events.State, now holding) {
 		}
 		e := o.writes[i].entry
 		if d := now[inState]; d >= 0 && o.writes[d].entry.Compare(e) >= 0 || expired(s, e) {
-			o.w.fail("I7: n%d has pending %s over %s at ref %.3f", n.index, o.describe(i), o.describe(d), float64(int64(s.Ref)-begin)/1000)
+			o.w.fail("I7: n%d has pending %s over %s at ref %.3f", n.index, o.describe(i), o.describe(d), seconds(s.Ref))
 		}
 	}
 }
@@ -133,26 +216,30 @@ func (o *oracle) visible(n *node, key string, now holding) {
 	}
 }
 
-// sameState is I1: who folded the same messages has the same state.
-func (o *oracle) sameState(n *node, s *events.State) {
+// state looks at a state that is not the one it was: who folded the same messages has the
+// same one (I1), its digest is that of its entries (I9), and nothing got into it before its
+// time (rule 5).
+func (o *oracle) state(n *node, s *events.State) {
+	digest, entries := uint64(0), 0
+	for _, h := range n.held[:o.w.keys] {
+		if h[inState] < 0 {
+			continue
+		}
+		w := &o.writes[h[inState]]
+		digest, entries = digest+w.fingerprint, entries+1
+		if int64(w.entry.Stamp.Millis()) > int64(s.Ref)+s.Params.F.Milliseconds() {
+			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(h[inState]), seconds(s.Ref))
+		}
+	}
+	if digest != s.Map.Digest() || entries != s.Map.Len() {
+		o.w.fail("I9: n%d has the digest %x of %d entries, they are %d and give %x", n.index, s.Map.Digest(), s.Map.Len(), entries, digest)
+	}
 	if n.chain == 0 {
 		return
 	}
-	digest := s.Map.Digest() + s.Ref
+	digest += s.Ref
 	if other, ok := o.digests[n.chain]; ok && other != digest {
 		o.w.fail("I1: n%d has another state at %d of %s than a replica that folded the same", n.index, s.Seq(), s.StreamID)
 	}
 	o.digests[n.chain] = digest
-}
-
-// notFuture is rule 5 as the checker sees it: nothing got into a state before its time.
-func (o *oracle) notFuture(n *node, s *events.State) {
-	if s == nil {
-		return
-	}
-	for e := range s.Map.All() {
-		if int64(e.Stamp.Millis()) > int64(s.Ref)+s.Params.F.Milliseconds() {
-			o.w.fail("n%d has folded %s at ref %.3f, which is the future", n.index, o.describe(o.must(n, e)), float64(int64(s.Ref)-begin)/1000)
-		}
-	}
 }

@@ -18,6 +18,8 @@ type log struct {
 	first    uint64
 	messages []stored // sequence 1 first, trimmed ones included
 	up       bool
+	// spoilt: it has lost a tail since it was trimmed, which checkpoints may have gone with.
+	spoilt bool
 }
 
 // stored is a message and what the checker knows of it: the writes of which it is an exact
@@ -35,6 +37,9 @@ func (l *log) last() uint64 { return uint64(len(l.messages)) }
 func (l *log) info() events.LogInfo {
 	return events.LogInfo{StreamID: l.id, First: l.first, Last: l.last()}
 }
+
+// kept are the messages that are not trimmed.
+func (l *log) kept() []stored { return l.messages[min(l.first-1, l.last()):] }
 
 // get is nil for what is not there.
 func (l *log) get(seq uint64) *events.Message {
@@ -69,6 +74,9 @@ func (w *world) append(l *log, m outgoing) uint64 {
 	}
 	s.chain = w.mix(l.chainAt(l.last()), s.Anchor())
 	l.messages = append(l.messages, s)
+	for _, i := range m.writes {
+		w.oracle.copied(i)
+	}
 	return s.Seq
 }
 
@@ -89,21 +97,19 @@ func (w *world) newLog() *log {
 
 // loseTail forgets the newest n messages. Consumers live on or are reset.
 func (w *world) loseTail(l *log, n int, lives func() bool) {
-	before := w.oracle.copies()
 	w.trace("log %s loses %d of %d messages", l.id, n, l.last())
+	w.oracle.lost(l.kept()[len(l.kept())-n:], died)
 	l.messages = l.messages[: len(l.messages)-n : len(l.messages)-n]
-	l.first = min(l.first, l.last()+1)
+	l.first, l.spoilt = min(l.first, l.last()+1), true
 	for _, n := range w.nodes {
 		if n.log == l && !lives() {
 			n.hangUp()
 		}
 	}
-	w.oracle.died(before)
 }
 
 // recreate puts an empty log in the place of l for everybody who uses it.
 func (w *world) recreate(l *log) *log {
-	before := w.oracle.copies()
 	fresh := w.newLog()
 	w.trace("log %s is recreated as %s", l.id, fresh.id)
 	for i, had := range w.sides {
@@ -116,7 +122,7 @@ func (w *world) recreate(l *log) *log {
 			n.hangUp()
 		}
 	}
-	w.oracle.died(before)
+	w.oracle.lost(l.kept(), died)
 	return fresh
 }
 

@@ -32,10 +32,12 @@ type node struct {
 
 	savedP []crdt.Entry // on disk
 	saved  *kept        // on disk
+	onDisk []int        // writes of both while it is down
 
 	chain, folding uint64 // ghosts: prefix of the serving state and of the session
 	held           [4]holding
 	newest         uint64 // own stamp
+	begins         []int  // writes in the genesis that the session has folded
 	seen           seen
 }
 
@@ -70,22 +72,28 @@ func (n *node) start() {
 		Subjects: names, Node: n.id, A: simA, Decode: w.codec.decode, Broken: w.broken,
 		Jitter: func(d time.Duration) time.Duration { return time.Duration(w.upTo(int64(d))) },
 	})
-	n.newest, n.held, n.seedAt, n.seen = 0, [4]holding{}, 0, seen{}
+	n.newest, n.held, n.seedAt, n.seen = 0, [4]holding{nothing, nothing, nothing, nothing}, 0, seen{}
 	w.trace("n%d starts as %x", n.index, n.id)
 	if n.saved != nil {
 		n.adopt(events.Transfer{State: n.saved.state.Clone()}, n.saved.chain)
 	}
-	w.oracle.report(n.core.Recall(n.savedP))
+	w.oracle.started(n)
+	w.oracle.report(n, n.core.Recall(n.savedP))
+	n.savedP, n.seen = nil, seen{}
 	w.oracle.look(n)
 }
 
 // adopt takes over a state if rule 13 allows it.
 func (n *node) adopt(t events.Transfer, chain uint64) bool {
+	before := n.core.State()
 	reports, ok := n.core.Adopt(t, !n.reaches(n.side()))
+	if ok && before != nil && before.StreamID != t.State.StreamID {
+		n.w.fail("rule 13: n%d adopts %s over its %s", n.index, t.State.StreamID, before.StreamID)
+	}
 	if ok {
 		n.w.trace("n%d adopts %s at %d, %d entries pending", n.index, t.State.StreamID, t.State.Seq(), n.core.Pending().Len())
 		n.chain = chain
-		n.w.oracle.report(reports)
+		n.w.oracle.report(n, reports)
 		n.w.oracle.look(n)
 	}
 	return ok
@@ -96,7 +104,6 @@ func (n *node) crash() {
 	if !n.up() {
 		return
 	}
-	before := n.w.oracle.copies()
 	n.savedP = nil
 	if n.disk {
 		n.savedP = n.core.Accepted()
@@ -107,7 +114,7 @@ func (n *node) crash() {
 	n.answers = nil
 	n.hangUp()
 	n.core, n.since = nil, n.w.now
-	n.w.oracle.died(before)
+	n.w.oracle.crashed(n)
 }
 
 // hangUp ends the session.
@@ -139,7 +146,7 @@ func (n *node) connect() {
 	} else {
 		return
 	}
-	n.log, n.next = l, n.session.From()
+	n.log, n.next, n.seedAt, n.begins = l, n.session.From(), 0, nil
 	n.w.trace("n%d opens %s (%d to %d), consumer from %d", n.index, l.id, l.first, l.last(), n.next)
 	n.progressed(p, nil)
 }
@@ -204,9 +211,11 @@ func (n *node) read(count int) {
 			n.hangUp()
 			return
 		}
-		if !auditing {
-			n.folding = n.w.mix(n.folding, m.Anchor())
+		if auditing {
+			n.audited(p)
+			continue
 		}
+		n.folding = n.w.mix(n.folding, m.Anchor())
 		n.progressed(p, m)
 	}
 }
@@ -220,9 +229,28 @@ func (n *node) progressed(p events.Progress, m *stored) {
 		n.chain = n.folding
 	}
 	n.w.oracle.folded(n, p, m)
-	n.w.oracle.report(p.Reports)
+	n.w.oracle.report(n, p.Reports)
+	if p.Swapped {
+		n.w.oracle.begun(n)
+	}
+	waiting := len(n.answers)
 	n.settle()
-	n.w.oracle.look(n)
+	if len(p.Effects) != 1 || p.Swapped || len(n.answers) != waiting || p.Effects[0].Entry.Key == "" {
+		n.w.oracle.look(n)
+	} else {
+		n.w.oracle.lookAt(n, p.Effects[0].Entry.Key)
+	}
+}
+
+// audited shows it a message that was folded before, which changes nothing but at the end
+// of a rebuild's base.
+func (n *node) audited(p events.Progress) {
+	if p.Swapped || p.AtEnd {
+		n.progressed(p, nil)
+	} else {
+		n.settle()
+		n.w.oracle.glance(n)
+	}
 	if p.Audited && n.wants {
 		n.checkpoint()
 	}
@@ -240,59 +268,4 @@ func (n *node) checkpoint() {
 	n.wants = false
 	n.w.keep(kept{s, n.chain})
 	n.saved = &kept{s.Clone(), n.chain}
-}
-
-// seed begins a log that has no genesis (rule 18).
-func (n *node) seed() {
-	if n.session == nil || n.session.Counted() || n.next <= n.log.last() {
-		return
-	}
-	if n.core.State() == nil && len(n.w.checkpoints) > 0 {
-		k := n.w.checkpoints[len(n.w.checkpoints)-1]
-		n.adopt(events.Transfer{State: k.state.Clone()}, k.chain)
-	}
-	if n.seedAt == 0 {
-		n.seedAt = n.w.now + n.w.upTo(10_000)
-	}
-	if n.seedAt > n.w.now {
-		return
-	}
-	n.seedAt = 0
-	peer := slices.ContainsFunc(n.w.nodes, func(o *node) bool { return o != n && n.hears(o) && o.core.State() != nil })
-	g, obstacle := n.core.Genesis(events.Around{Listened: true, PeerHasState: peer}, n.wall())
-	if obstacle != events.Unobstructed {
-		return
-	}
-	if n.core.State() == nil {
-		g.Params = n.w.params
-	}
-	n.publishGenesis(g)
-}
-
-func (n *node) publishGenesis(g events.Genesis) {
-	w := n.w
-	w.ids++
-	g.ID = "genesis-" + n.log.id + "-" + time.Duration(w.ids).String()
-	var writes []int
-	for e := range g.Map.All() {
-		if i, ok := w.oracle.find(e); ok {
-			writes = append(writes, i)
-		}
-	}
-	w.trace("n%d begins %s with %d entries, ref %.3f", n.index, n.log.id, g.Map.Len(), float64(int64(g.Ref)-begin)/1000)
-	chunks, err := g.Chunks(names)
-	if err != nil {
-		panic(err)
-	}
-	seqs := make([]uint64, len(chunks))
-	for i, c := range chunks {
-		if seqs[i] = w.publish(n, outgoing{Outgoing: c}); seqs[i] == 0 {
-			return
-		}
-	}
-	m, err := g.Message(names, seqs)
-	if err != nil {
-		panic(err)
-	}
-	w.publish(n, outgoing{Outgoing: m, begins: writes})
 }

@@ -31,13 +31,16 @@ type write struct {
 	// accepted: somebody was told yes. refused: somebody was told that it is certainly not applied.
 	accepted, refused bool
 	reported          bool
-	future            bool  // rejected as such: what a wrong clock deserves, so that it counts as no excuse
-	applied           bool  // by a fold, whatever its caller was told
-	collected         bool  // a removal that did its work: nothing of it has to be left
-	dead              bool  // its last exact copy died with the holder
-	admitted          bool  // by a replica whose clock is right
-	beatenBy          []int // greater writes that took its place somewhere
-	excuse            int8  // memo of excused: 0 unknown, 1 yes, -1 no
+	future            bool // rejected as such: what a wrong clock deserves, so that it counts as no excuse
+	applied           bool // by a fold, whatever its caller was told
+	collected         bool // a removal that did its work: nothing of it has to be left
+	admitted          bool // by a replica whose clock is right
+	copies            int  // exact ones that are left
+	ended             ending
+	endedBy           int    // the write that superseded the last copy
+	beatenBy          []int  // greater writes that took its place somewhere
+	excuse            int8   // memo of excusable: 0 unknown, 1 yes, -1 no
+	fingerprint       uint64 // of entry
 }
 
 // holding is what one replica has of one key: write numbers, -1 for none.
@@ -52,15 +55,18 @@ const (
 var nothing = holding{-1, -1, -1}
 
 func newOracle(w *world) *oracle {
-	return &oracle{w: w, byStamp: map[crdt.Stamp]int{}, digests: map[uint64]uint64{}, healthy: true}
+	return &oracle{
+		w: w, writes: make([]write, 0, 64), byStamp: make(map[crdt.Stamp]int, 64),
+		digests: make(map[uint64]uint64, 64), healthy: true,
+	}
 }
 
 // record makes a write known; data is its message.
 func (o *oracle) record(e crdt.Entry, data []byte) int {
 	i := len(o.writes)
 	o.writes = append(o.writes, write{
-		entry: e, key: slices.Index(keys, e.Key),
-		message: outgoing{Outgoing: events.Outgoing{Subject: names.Event(e.Key), Data: data}, writes: []int{i}},
+		entry: e, key: slices.Index(keys, e.Key), fingerprint: e.Fingerprint(),
+		message: outgoing{Outgoing: events.Outgoing{Subject: o.w.subjects[e.Key], Data: data}, writes: []int{i}},
 	})
 	if _, twice := o.byStamp[e.Stamp]; !twice {
 		o.byStamp[e.Stamp] = i
@@ -101,14 +107,21 @@ func (d described) String() string {
 	if e.Deleted {
 		what = "removal"
 	}
-	return fmt.Sprintf("#%d %s=%s of %.3f+%d by %x", i, e.Key, what, float64(int64(e.Stamp.Millis())-begin)/1000, e.Stamp.HLC&0xffff, e.Stamp.Node)
+	return fmt.Sprintf("#%d %s=%s of %.3f+%d by %x", i, e.Key, what, seconds(e.Stamp.Millis()), e.Stamp.HLC&0xffff, e.Stamp.Node)
 }
 
-func (o *oracle) report(list []events.Report) {
+// seconds since the simulation began, of milliseconds since 1970.
+func seconds(ms uint64) float64 { return float64(int64(ms)-begin) / 1000 }
+
+// report notes what n gives up, which must be as old as the report says.
+func (o *oracle) report(n *node, list []events.Report) {
 	for _, r := range list {
 		i, ok := o.find(r.Entry)
 		if !ok {
 			o.w.fail("%v is reported, which nobody wrote", r.Entry)
+		}
+		if s := n.core.State(); r.Reason != events.ReasonFuture && !expired(s, r.Entry) {
+			o.w.fail("n%d reports %s as %s at ref %.3f, which is too early", n.index, o.describe(i), r.Reason, seconds(s.Ref))
 		}
 		if !o.writes[i].reported && r.Entry.Live() && r.Reason == events.ReasonExpired {
 			o.dropped++
@@ -124,7 +137,7 @@ func (o *oracle) report(list []events.Report) {
 func (o *oracle) folded(n *node, p events.Progress, m *stored) {
 	for _, e := range p.Effects {
 		if e.Result == events.ResultGenesis {
-			n.log.messages[e.Seq-1].writes = n.log.messages[e.Seq-1].begins
+			n.begins = o.stores(n.log, e, nil)
 		}
 		if e.Entry.Key == "" {
 			continue
@@ -137,67 +150,21 @@ func (o *oracle) folded(n *node, p events.Progress, m *stored) {
 			i = o.record(e.Entry, o.w.codec.encode(e.Entry))
 			o.writes[i].accepted = true
 			o.w.trace("the raw write at %d is %s", e.Seq, o.describe(i))
-			n.log.messages[e.Seq-1].writes = o.writes[i].message.writes
+			o.stores(n.log, e, o.writes[i].message.writes)
 		case !known:
 			o.w.fail("%v is folded, which nobody wrote", e.Entry)
 		case e.Result == events.ResultFuture && o.writes[i].admitted && o.healthy:
 			o.w.fail("I6: %s was admitted by a replica with a good clock and is rejected as future", o.describe(i))
 		}
+		if e.Result == events.ResultBeaten && e.Entry.Compare(e.Prior) != 0 {
+			o.beats(o.must(n, e.Prior), i)
+		}
 		o.writes[i].applied = o.writes[i].applied || e.Result == events.ResultApplied
-		o.w.trace("n%d folds %d: %s %s", n.index, e.Seq, e.Result, o.describe(i))
+		if o.w.out != nil {
+			o.w.trace("n%d folds %d: %s %s", n.index, e.Seq, e.Result, o.describe(i))
+		}
 	}
-	if m != nil && len(p.Effects) == 0 {
+	if m != nil && len(p.Effects) == 0 && o.w.out != nil {
 		o.w.trace("n%d reads %d", n.index, m.Seq)
-	}
-}
-
-// copies tells of which writes there is an exact copy in a replica, on its disk or in a log.
-func (o *oracle) copies() []bool {
-	have := make([]bool, len(o.writes))
-	add := func(e crdt.Entry) {
-		if i, ok := o.find(e); ok {
-			have[i] = true
-		}
-	}
-	for _, n := range o.w.nodes {
-		if n.up() {
-			for _, key := range keys[:o.w.keys] {
-				for _, i := range o.holding(n, key) {
-					if i >= 0 {
-						have[i] = true
-					}
-				}
-			}
-		}
-		if n.saved != nil {
-			for e := range n.saved.state.Map.All() {
-				add(e)
-			}
-		}
-		for _, e := range n.savedP {
-			add(e)
-		}
-	}
-	for i, l := range o.w.sides {
-		if i == 1 && l == o.w.sides[0] {
-			break
-		}
-		for _, m := range l.messages[l.first-1:] {
-			for _, i := range m.writes {
-				have[i] = true
-			}
-		}
-	}
-	return have
-}
-
-// died marks the writes whose last copy is gone since before.
-func (o *oracle) died(before []bool) {
-	after := o.copies()
-	for i, had := range before {
-		if had && !after[i] && !o.writes[i].collected {
-			o.writes[i].dead = true
-			o.w.trace("the last copy died: %s", o.describe(i))
-		}
 	}
 }

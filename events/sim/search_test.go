@@ -156,8 +156,10 @@ func TestSearch(t *testing.T) {
 // TestSearchFinds: the search notices broken rules, with the fewest steps that show them.
 func TestSearchFinds(t *testing.T) {
 	for broken, depth := range map[rule.Broken]int{
-		rule.NoSid: 1, rule.NoAnchor: 2, rule.GenOnlyAtZero: 2, rule.GenForgetsEarlier: 2,
-		rule.RawNoPlus: 3, rule.NoReofferD: 3, rule.AnchorNoTime: 4, rule.NoReofferTomb: 4,
+		rule.NoSid: 1, rule.NoAnchor: 1, rule.NoLast: 1, rule.NoFoldDrop: 1, rule.NoP: 1,
+		rule.GenOnlyAtZero: 2, rule.GenForgetsEarlier: 2, rule.TieKeepsFirst: 2, rule.DurableWins: 2, rule.CollectEarly: 2,
+		rule.CkptNoAnchor: 2, rule.RawNoPlus: 3, rule.NoSweep: 3, rule.NoVisPlus: 3, rule.OwnerOnly: 3, rule.LocalExpiry: 3,
+		rule.NoReofferD: 3, rule.AnchorNoTime: 4, rule.NoReofferTomb: 4, rule.FoldNoExpiry: 4,
 	} {
 		if slow && depth > 3 {
 			continue

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/maphash"
 	"io"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -20,6 +21,7 @@ var (
 
 // settings are what a world is made of.
 type settings struct {
+	name           string // of the scenario
 	replicas, keys int
 	broken         rule.Set
 	// rng is nil in a world without chance: nothing is lost, doubled or late by itself.
@@ -47,8 +49,10 @@ type world struct {
 	stamped     int64
 	ids         int
 	mail        []letter
+	nextMail    int64  // not later than any of them
 	checkpoints []kept // Consul's, oldest first
 	codec       codec
+	subjects    map[string]string // by key
 	oracle      *oracle
 	hash        maphash.Seed
 	operator    int  // times that an operator had to recreate the log or force a genesis
@@ -80,11 +84,14 @@ const (
 
 func newWorld(s settings) *world {
 	w := &world{
-		settings: s, hash: maphash.MakeSeed(), codec: codec{real: s.real}, coarse: 1,
+		settings: s, hash: maphash.MakeSeed(), codec: codec{real: s.real}, coarse: 1, subjects: map[string]string{},
 		params: events.Params{Version: events.FoldVersion, R: simR, F: simF, N: 5},
 	}
 	if s.broken.Has(rule.TightF) {
 		w.params.F = simA
+	}
+	for _, key := range keys {
+		w.subjects[key] = names.Event(key)
 	}
 	l := w.newLog()
 	w.sides = [2]*log{l, l}
@@ -126,19 +133,27 @@ func (w *world) fail(format string, args ...any) {
 // pass lets time go by and delivers what arrives meanwhile.
 func (w *world) pass(ms int64) {
 	w.now += ms
-	if len(w.mail) == 0 {
+	if w.now < w.nextMail {
 		return
 	}
+	w.nextMail = math.MaxInt64
 	due := make([]letter, 0, 4)
 	w.mail = slices.DeleteFunc(w.mail, func(l letter) bool {
 		if l.at <= w.now {
 			due = append(due, l)
+			return true
 		}
-		return l.at <= w.now
+		w.nextMail = min(w.nextMail, l.at)
+		return false
 	})
 	for _, l := range due {
 		w.arrive(l)
 	}
+}
+
+func (w *world) send(l letter) {
+	w.mail = append(w.mail, l)
+	w.nextMail = min(w.nextMail, l.at)
 }
 
 func (w *world) arrive(l letter) {
@@ -164,7 +179,7 @@ func (w *world) publish(n *node, m outgoing) uint64 {
 		w.append(l, m)
 	}
 	if w.percent(w.late) {
-		w.mail = append(w.mail, letter{at: w.now + w.upTo(2*rMs), side: n.part, publish: &m})
+		w.send(letter{at: w.now + w.upTo(2*rMs), side: n.part, publish: &m})
 	}
 	return seq
 }
@@ -190,12 +205,16 @@ func (w *world) trim(l *log) {
 	if point <= l.first {
 		return
 	}
-	before := w.oracle.copies()
 	w.trace("log %s is trimmed below %d", l.id, point)
-	l.first = point
-	w.oracle.died(before)
-	if n := len(w.validPositions(l)); n < 3 {
-		w.fail("I10: %d valid checkpoints after trimming", n)
+	w.oracle.lost(l.messages[l.first-1:point-1], trimmed)
+	l.first, l.spoilt = point, false
+	w.trimmable(l)
+}
+
+// trimmable is I10: whoever begins with a trimmed log has three valid checkpoints to choose from.
+func (w *world) trimmable(l *log) {
+	if n := len(w.validPositions(l)); l.first > 1 && !l.spoilt && n < 3 {
+		w.fail("I10: log %s begins at %d, and there are %d valid checkpoints", l.id, l.first, n)
 	}
 }
 
@@ -210,8 +229,9 @@ func (w *world) validPositions(l *log) []uint64 {
 	return seqs
 }
 
-// keep stores a checkpoint; old ones go unless they are among the newest valid three.
+// keep stores a checkpoint, one a position; old ones go unless they are among the newest valid three.
 func (w *world) keep(k kept) {
+	w.checkpoints = slices.DeleteFunc(w.checkpoints, func(c kept) bool { return c.state.Anchor == k.state.Anchor })
 	w.checkpoints = append(w.checkpoints, k)
 	for len(w.checkpoints) > 8 {
 		seqs, victim := w.validPositions(w.sides[0]), 0
@@ -227,4 +247,5 @@ func (w *world) keep(k kept) {
 		}
 		w.checkpoints = slices.Delete(w.checkpoints, victim, victim+1)
 	}
+	w.trimmable(w.sides[0])
 }
