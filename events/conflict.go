@@ -26,8 +26,11 @@ func (e *Effect) rival() crdt.Stamp {
 			return e.Prior.Stamp
 		}
 	case ResultApplied:
+		if e.Prior.Stamp.IsZero() || e.Event.Seen == "" {
+			break
+		}
 		seen, err := crdt.ParseStamp(e.Event.Seen)
-		if !e.Prior.Stamp.IsZero() && (e.Event.Seen == seenNothing || err == nil && seen.Compare(e.Prior.Stamp) < 0) {
+		if e.Event.Seen == seenNothing || err == nil && seen.Compare(e.Prior.Stamp) < 0 {
 			return e.Prior.Stamp
 		}
 	}

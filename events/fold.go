@@ -132,14 +132,14 @@ func (f *Fold) stepPrelude(m Message) ([]Effect, error) {
 // read classifies a message. The result is empty for an event, which only a state can judge.
 func (f *Fold) read(m Message) Effect {
 	e := Effect{Seq: m.Seq, Time: m.Time}
-	switch m.Subject {
-	case f.subjects.Control(ControlGenesis):
+	switch f.subjects.controlled(m.Subject) {
+	case ControlGenesis:
 		e.Result = ResultGenesis
 		return e
-	case f.subjects.Control(ControlChunk):
+	case ControlChunk:
 		e.Result, e.Reason = ResultChunk, "part of a genesis"
 		return e
-	case f.subjects.Control(ControlTick):
+	case ControlTick:
 		e.Result, e.Reason = ResultTick, "sign of time"
 		return e
 	}

@@ -98,6 +98,18 @@ func (s Subjects) Key(subject string) (string, bool) {
 // Control is the subject of control messages of a kind, kept in the stream.
 func (s Subjects) Control(kind string) string { return "sluice." + s.Namespace + ".ctl." + kind }
 
+// controlled is the kind of a control message's subject, empty for others. Every message of a log
+// comes through here, so nothing is put together.
+func (s Subjects) controlled(subject string) string {
+	rest, product := strings.CutPrefix(subject, "sluice.")
+	rest, namespace := strings.CutPrefix(rest, s.Namespace)
+	kind, control := strings.CutPrefix(rest, ".ctl.")
+	if !product || !namespace || !control {
+		return ""
+	}
+	return kind
+}
+
 // Peer is the subject of messages between replicas, which no stream keeps.
 func (s Subjects) Peer(kind string) string { return "sluice." + s.Namespace + ".peer." + kind }
 
