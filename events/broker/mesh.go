@@ -231,7 +231,7 @@ func (m *Mesh) tell(err error) {
 // lookup gives the addresses of all peers but this one's own. Those of a name that cannot be
 // looked up now stay what they were: an outage of the name service must not part the mesh.
 func (m *Mesh) lookup(ctx context.Context) (map[netip.AddrPort]bool, error) {
-	own, err := ownAddrs()
+	own, err := m.ownAddrs()
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +277,12 @@ func (m *Mesh) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return m.cfg.Lookup(ctx, host)
 }
 
-func ownAddrs() (map[netip.Addr]bool, error) {
+// ownAddrs are the addresses at which this member is reached: the one it listens on, or all of
+// the machine. Another member may have the same port at another address of this machine.
+func (m *Mesh) ownAddrs() (map[netip.Addr]bool, error) {
+	if addr := m.server.ClusterAddr().AddrPort().Addr().Unmap(); !addr.IsUnspecified() {
+		return map[netip.Addr]bool{addr: true}, nil
+	}
 	list, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("list own addresses: %w", err)
