@@ -132,7 +132,8 @@ func (s *status) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return s.goodbye(context.WithoutCancel(ctx))
+			s.goodbye(context.WithoutCancel(ctx))
+			return nil
 		case <-replica:
 			replica, untold = s.replica.Changed(), true
 		case <-controller:
@@ -155,14 +156,17 @@ func (s *status) tell(ctx context.Context) {
 	}
 }
 
-// goodbye lets the others stop waiting for this replica.
-func (s *status) goodbye(ctx context.Context) error {
+// goodbye lets the others stop waiting for this replica. If nobody can be reached, their
+// patience ends it: an outage is no reason to end with an error.
+func (s *status) goodbye(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	s.mu.Lock()
 	s.leaving = true
 	s.mu.Unlock()
-	return s.beats.Publish(ctx, s.current())
+	if err := s.beats.Publish(ctx, s.current()); err != nil {
+		s.log.Debug().Err(err).Msg("goodbye not sent")
+	}
 }
 
 // hear takes in what another replica tells.
