@@ -4,8 +4,6 @@ package gossip
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
 
 	"github.com/nats-io/nats.go"
@@ -13,9 +11,6 @@ import (
 
 	"sluice/events"
 )
-
-// maxStatus bounds what is read and written: 64 KiB.
-const maxStatus = 64 << 10
 
 // window is how many messages wait for a slow reader before further ones are dropped.
 const window = 1024
@@ -122,42 +117,4 @@ func (h *Heartbeats) answer(m *nats.Msg, own func() events.Status) {
 	if err != nil {
 		h.log.Debug().Err(err).Msg("could not answer")
 	}
-}
-
-func encode(s events.Status) ([]byte, error) {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode status: %w", err)
-	}
-	if len(data) <= maxStatus {
-		return data, nil
-	}
-	// Many refused services with long reasons: what matters to others is which ones.
-	s.Quarantine = append([]events.Quarantined(nil), s.Quarantine...)
-	for i := range s.Quarantine {
-		s.Quarantine[i].Reason = ""
-	}
-	if data, err = json.Marshal(s); err != nil {
-		return nil, fmt.Errorf("encode status: %w", err)
-	}
-	if len(data) > maxStatus {
-		return nil, fmt.Errorf("encode status: %d bytes, at most %d are sent", len(data), maxStatus)
-	}
-	return data, nil
-}
-
-var errNotStatus = errors.New("not a status")
-
-func decode(data []byte) (events.Status, error) {
-	if len(data) > maxStatus {
-		return events.Status{}, fmt.Errorf("%w: %d bytes", errNotStatus, len(data))
-	}
-	var s events.Status
-	if err := json.Unmarshal(data, &s); err != nil {
-		return events.Status{}, fmt.Errorf("%w: %w", errNotStatus, err)
-	}
-	if s.Node == "" {
-		return events.Status{}, fmt.Errorf("%w: it names no node", errNotStatus)
-	}
-	return s, nil
 }
