@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -79,7 +80,7 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 	}
 	return &Exchange{
 		cfg: cfg, store: cfg.Store, again: make(chan struct{}, 1),
-		states: states{namespace: cfg.Subjects.Namespace, wall: time.Now, held: map[uint64]*handout{}},
+		states: newStates(cfg.Subjects.Namespace),
 	}, nil
 }
 
@@ -110,6 +111,11 @@ func (x *Exchange) Soon() {
 
 // Run takes part until ctx ends. Connections that are down are waited for.
 func (x *Exchange) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { x.states.run(ctx) })
 	msgs := make(chan *nats.Msg, window)
 	sub, err := x.cfg.NATS.ChanSubscribe(x.cfg.Subjects.Peer(kindDelta), msgs)
 	if err != nil {
