@@ -3,7 +3,6 @@ package gossip
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
 	"sync"
 	"time"
 
@@ -71,6 +70,7 @@ type Exchange struct {
 	store  Store
 	states states
 	again  chan struct{} // asks for a round now
+	within time.Duration // bounds a round: roundTimeout
 }
 
 // NewExchange checks the settings; Run does the rest.
@@ -79,7 +79,7 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 		return nil, fmt.Errorf("configure exchange: %w", err)
 	}
 	return &Exchange{
-		cfg: cfg, store: cfg.Store, again: make(chan struct{}, 1),
+		cfg: cfg, store: cfg.Store, again: make(chan struct{}, 1), within: roundTimeout,
 		states: newStates(cfg.Subjects.Namespace),
 	}, nil
 }
@@ -126,10 +126,9 @@ func (x *Exchange) Run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	defer service.Stop() // likewise
-	timer := time.NewTimer(x.pause())
-	defer timer.Stop()
-	for failures := 0; ; {
+	defer service.Stop()            // likewise
+	wg.Go(func() { x.rounds(ctx) }) // one at a time, however long it takes: what is told is taken meanwhile
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -137,12 +136,7 @@ func (x *Exchange) Run(ctx context.Context) error {
 			if err := x.admit(m.Data); err != nil {
 				x.cfg.Log.Debug().Err(err).Msg("ignored a message")
 			}
-			continue
-		case <-x.again:
-		case <-timer.C:
 		}
-		failures = x.round(ctx, failures)
-		timer.Reset(x.pause() << min(failures, 3))
 	}
 }
 
@@ -180,14 +174,6 @@ func (x *Exchange) answer(m micro.Request) {
 	if err != nil { // who asked asks again
 		x.cfg.Log.Debug().Err(err).Msg("could not answer")
 	}
-}
-
-func (x *Exchange) pause() time.Duration {
-	every := calmly
-	if x.store.Hurry() {
-		every = hurry
-	}
-	return every/2 + rand.N(every)
 }
 
 func (x *Exchange) admit(data []byte) error {
