@@ -29,12 +29,10 @@ func startBroken(tb testing.TB, nc *nats.Conn, answer func(op string, nth int64)
 			tb.Error(err)
 		}
 		data, err := cbor.Marshal(answer(q.Op, b.asked.Add(1)-1))
-		if err == nil {
-			err = m.Respond(data)
-		}
 		if err != nil {
 			tb.Error(err)
 		}
+		_ = m.Respond(data) // the test may be over
 	})
 	if err == nil {
 		err = nc.Flush()
@@ -94,7 +92,7 @@ func TestBrokenPeer(t *testing.T) {
 			a := newStore(1)
 			a.Admit(told(entries("mine", 1, 10)))
 			x, err := gossip.NewExchange(gossip.ExchangeConfig{
-				NATS: connect(t, s.ClientURL()), Subjects: subjects, Node: "a", Name: "a",
+				Ways: over(connect(t, s.ClientURL())), Subjects: subjects, Node: "a", Name: "a",
 				Peers: func() []string { return []string{"broken"} }, Store: a, Log: zerolog.Nop(),
 			})
 			if err != nil {

@@ -279,7 +279,7 @@ func (x *Exchange) ask(ctx context.Context, node string, q request) (response, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	m, err := x.cfg.NATS.RequestWithContext(ctx, x.subject(node), data)
+	m, err := askOver(ctx, x.cfg.Ways, x.subject(node), data)
 	if err != nil {
 		return response{}, fmt.Errorf("ask %s to %s: %w", node, q.Op, err)
 	}
