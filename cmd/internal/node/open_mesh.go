@@ -28,7 +28,7 @@ func (c Config) checkPeers() error {
 	return errors.Join(errs...)
 }
 
-// meshSecret is what this replica shows the others.
+// meshSecret is what lets this replica into the mesh.
 func (n *Node) meshSecret() (string, error) {
 	if path := n.cfg.secret(n.cfg.Peers.SecretFile, "sluice_peers_secret"); path != "" {
 		return readSecret(path, setPeerSecret)
