@@ -57,7 +57,7 @@ func cutReasons(s *events.Status, most int) {
 
 // dropWaiting leaves out which services are behind, and so what is live but for them: others
 // wait for the whole position then.
-func dropWaiting(s *events.Status) { s.Reached, s.Behind = 0, nil }
+func dropWaiting(s *events.Status) { s.Reached, s.Behind = s.Live, nil }
 
 func shortTexts(s *events.Status) {
 	s.Problem, s.Stale, s.Notes = cut(s.Problem, shortText), cut(s.Stale, shortText), nil
