@@ -28,7 +28,7 @@ const (
 	maxKey     = 256
 	// parallelReads is how many parts of a state are asked for at a time.
 	parallelReads = 8
-	// maxState bounds a whole state in bytes.
+	// maxState bounds a whole state, and what is fetched in one round, in bytes.
 	maxState = 1 << 30
 )
 
@@ -145,11 +145,14 @@ func (x *Exchange) even(ctx context.Context, node string, theirs map[string]mark
 
 // fetch asks for the events of keys, which are in order; so has to be what comes.
 func (x *Exchange) fetch(ctx context.Context, node string, keys []string) error {
-	for len(keys) > 0 {
+	for size := 0; len(keys) > 0; {
 		n := min(len(keys), maxKeys)
 		a, err := x.ask(ctx, node, request{Op: opFetch, Keys: keys[:n]})
 		if err != nil {
 			return err
+		}
+		if size += len(a.Events); size > maxState {
+			return fmt.Errorf("%w: %s holds more than %d bytes of pending changes", errMessage, node, maxState)
 		}
 		list, err := events.DecodeEvents(a.Events)
 		if err != nil {
