@@ -57,7 +57,7 @@ func toldReplica(b *testing.B, log, mesh *server, i int) *replica {
 		c.Broadcast = func(list []events.Event) { x.Broadcast(list) }
 	})
 	x, err = gossip.NewExchange(gossip.ExchangeConfig{
-		NATS: nc, Subjects: testLog, Node: fmt.Sprint(i), Name: fmt.Sprint(i), Peers: func() []string { return nil }, Store: r.Replica, Log: zerolog.Nop(),
+		Ways: []gossip.Way{{Name: "mesh", NATS: nc}}, Subjects: testLog, Node: fmt.Sprint(i), Name: fmt.Sprint(i), Peers: func() []string { return nil }, Store: r.Replica, Log: zerolog.Nop(),
 	})
 	if err != nil {
 		b.Fatal(err)

@@ -20,7 +20,6 @@ import (
 const (
 	meshInterval = 2 * time.Second
 	meshLookup   = 2 * time.Second
-	meshUser     = "sluice"
 	meshPing     = 2 * time.Second
 	// leastSecret is what keeps the mesh's secret from being guessed, in bytes.
 	leastSecret = 16
@@ -32,7 +31,8 @@ type MeshConfig struct {
 	Name string
 	// Cluster is the mesh's name: members of another one are turned away.
 	Cluster string
-	// Secret is what all members know, at least 16 bytes.
+	// Secret is what all members know, at least 16 bytes. Nobody is shown it: the members' keys
+	// are made of it.
 	Secret string
 	// Listen is where the other members reach this one, host:port; port 0 takes a free one.
 	Listen string
@@ -85,7 +85,12 @@ func StartMesh(cfg MeshConfig) (*Mesh, error) {
 		cfg.Interval = meshInterval
 	}
 	m := &Mesh{cfg: cfg, token: rand.Text()}
+	certs, err := meshTLS(cfg.Secret)
+	if err != nil {
+		return nil, err
+	}
 	m.opts, m.log = meshOptions(cfg, m.token, host, port), newBridge(cfg.Logger.With().Str("component", "mesh").Logger())
+	m.opts.Cluster.TLSConfig = certs
 	if m.server, err = server.NewServer(m.opts.Clone()); err != nil {
 		return nil, fmt.Errorf("configure mesh: %w", err)
 	}
@@ -108,7 +113,6 @@ func meshOptions(cfg MeshConfig, token, host string, port int) *server.Options {
 		Host: "127.0.0.1", Port: server.RANDOM_PORT, Authorization: token,
 		Cluster: server.ClusterOpts{
 			Name: cfg.Cluster, Host: host, Port: port,
-			Username: meshUser, Password: cfg.Secret,
 			PoolSize: -1, // one connection per member
 			// A member that is silent is noticed in seconds, not in minutes.
 			PingInterval: meshPing, MaxPingsOut: 2,
@@ -206,7 +210,7 @@ func (m *Mesh) meet(ctx context.Context) error {
 	}
 	opts := m.opts.Clone()
 	for _, addr := range slices.SortedFunc(maps.Keys(routes), netip.AddrPort.Compare) {
-		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", User: url.UserPassword(meshUser, m.cfg.Secret), Host: addr.String()})
+		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", Host: addr.String()})
 	}
 	if err := m.server.ReloadOptions(opts); err != nil {
 		return fmt.Errorf("connect to peers: %w", err)
@@ -231,7 +235,7 @@ func (m *Mesh) tell(err error) {
 // lookup gives the addresses of all peers but this one's own. Those of a name that cannot be
 // looked up now stay what they were: an outage of the name service must not part the mesh.
 func (m *Mesh) lookup(ctx context.Context) (map[netip.AddrPort]bool, error) {
-	own, err := ownAddrs()
+	own, err := m.ownAddrs()
 	if err != nil {
 		return nil, err
 	}
@@ -277,7 +281,12 @@ func (m *Mesh) resolve(ctx context.Context, host string) ([]netip.Addr, error) {
 	return m.cfg.Lookup(ctx, host)
 }
 
-func ownAddrs() (map[netip.Addr]bool, error) {
+// ownAddrs are the addresses at which this member is reached: the one it listens on, or all of
+// the machine. Another member may have the same port at another address of this machine.
+func (m *Mesh) ownAddrs() (map[netip.Addr]bool, error) {
+	if addr := m.server.ClusterAddr().AddrPort().Addr().Unmap(); !addr.IsUnspecified() {
+		return map[netip.Addr]bool{addr: true}, nil
+	}
 	list, err := net.InterfaceAddrs()
 	if err != nil {
 		return nil, fmt.Errorf("list own addresses: %w", err)

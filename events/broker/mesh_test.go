@@ -155,6 +155,33 @@ func TestMesh(t *testing.T) {
 	})
 }
 
+// Every address of loopback is one of this machine, and 127.0.0.1 is listed as such.
+func TestMeshOfTwoOnOneMachine(t *testing.T) {
+	port := freePort(t)
+	var n names
+	n.set(nil, "127.0.0.1", otherAddress(t))
+	a := join(t, "127.0.0.1", port, meshSecret, &n)
+	b := join(t, otherAddress(t), port, meshSecret, &n)
+	a.hears(t, b)
+	b.hears(t, a)
+}
+
+// otherAddress is one of this machine beside loopback.
+func otherAddress(tb testing.TB) string {
+	tb.Helper()
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, a := range list {
+		if p, err := netip.ParsePrefix(a.String()); err == nil && p.Addr().Is4() && !p.Addr().IsLoopback() {
+			return p.Addr().String()
+		}
+	}
+	tb.Skip("this machine has one address")
+	return ""
+}
+
 func TestMeshRefusals(t *testing.T) {
 	busy, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {

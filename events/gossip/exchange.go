@@ -3,7 +3,7 @@ package gossip
 import (
 	"context"
 	"fmt"
-	"math/rand/v2"
+	"sync"
 	"time"
 
 	"github.com/fxamacker/cbor/v2"
@@ -51,8 +51,8 @@ type Store interface {
 
 // ExchangeConfig says who takes part, and where.
 type ExchangeConfig struct {
-	// NATS connects to the other replicas.
-	NATS     *nats.Conn
+	// Ways connect to the other replicas, those to prefer first.
+	Ways     []Way
 	Subjects events.Subjects
 	// Node is this process's identity in hex, Name the shown name.
 	Node, Name string
@@ -70,6 +70,7 @@ type Exchange struct {
 	store  Store
 	states states
 	again  chan struct{} // asks for a round now
+	within time.Duration // bounds a round: roundTimeout
 }
 
 // NewExchange checks the settings; Run does the rest.
@@ -78,8 +79,8 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 		return nil, fmt.Errorf("configure exchange: %w", err)
 	}
 	return &Exchange{
-		cfg: cfg, store: cfg.Store, again: make(chan struct{}, 1),
-		states: states{namespace: cfg.Subjects.Namespace, wall: time.Now, held: map[uint64]*handout{}},
+		cfg: cfg, store: cfg.Store, again: make(chan struct{}, 1), within: roundTimeout,
+		states: newStates(cfg.Subjects.Namespace),
 	}, nil
 }
 
@@ -92,7 +93,7 @@ func (x *Exchange) Broadcast(list []events.Event) {
 			x.cfg.Log.Error().Err(err).Msg("pending changes cannot be told")
 			return
 		}
-		if err := x.cfg.NATS.Publish(x.cfg.Subjects.Peer(kindDelta), data); err != nil {
+		if err := tellOver(x.cfg.Ways, x.cfg.Subjects.Peer(kindDelta), data); err != nil {
 			x.cfg.Log.Debug().Err(err).Msg("pending changes not sent")
 			return
 		}
@@ -110,20 +111,26 @@ func (x *Exchange) Soon() {
 
 // Run takes part until ctx ends. Connections that are down are waited for.
 func (x *Exchange) Run(ctx context.Context) error {
+	var wg sync.WaitGroup
+	defer wg.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	wg.Go(func() { x.states.run(ctx) })
 	msgs := make(chan *nats.Msg, window)
-	sub, err := x.cfg.NATS.ChanSubscribe(x.cfg.Subjects.Peer(kindDelta), msgs)
-	if err != nil {
-		return fmt.Errorf("subscribe to pending changes: %w", err)
+	for _, w := range x.cfg.Ways {
+		sub, err := w.NATS.ChanSubscribe(x.cfg.Subjects.Peer(kindDelta), msgs)
+		if err != nil {
+			return fmt.Errorf("subscribe to pending changes over the %s: %w", w.Name, err)
+		}
+		defer sub.Unsubscribe() // fails only if the connection is gone already
+		service, err := x.listen(w)
+		if err != nil {
+			return err
+		}
+		defer service.Stop() // likewise
 	}
-	defer sub.Unsubscribe() // fails only if the connection is gone already
-	service, err := x.listen()
-	if err != nil {
-		return err
-	}
-	defer service.Stop() // likewise
-	timer := time.NewTimer(x.pause())
-	defer timer.Stop()
-	for failures := 0; ; {
+	wg.Go(func() { x.rounds(ctx) }) // one at a time, however long it takes: what is told is taken meanwhile
+	for {
 		select {
 		case <-ctx.Done():
 			return nil
@@ -131,28 +138,23 @@ func (x *Exchange) Run(ctx context.Context) error {
 			if err := x.admit(m.Data); err != nil {
 				x.cfg.Log.Debug().Err(err).Msg("ignored a message")
 			}
-			continue
-		case <-x.again:
-		case <-timer.C:
 		}
-		failures = x.round(ctx, failures)
-		timer.Reset(x.pause() << min(failures, 3))
 	}
 }
 
 // listen answers other replicas, as a service that NATS's own tools list (nats micro ls).
-func (x *Exchange) listen() (micro.Service, error) {
-	service, err := micro.AddService(x.cfg.NATS, micro.Config{
+func (x *Exchange) listen(w Way) (micro.Service, error) {
+	service, err := micro.AddService(w.NATS, micro.Config{
 		Name: "sluice-replica", Version: "1.0.0", Description: "exchange between the replicas of " + x.cfg.Subjects.Namespace,
 		Metadata: map[string]string{"name": x.cfg.Name, "node": x.cfg.Node, "namespace": x.cfg.Subjects.Namespace},
 	})
 	if err != nil {
-		return nil, fmt.Errorf("answer other replicas: %w", err)
+		return nil, fmt.Errorf("answer other replicas over the %s: %w", w.Name, err)
 	}
 	err = service.AddEndpoint("exchange", micro.HandlerFunc(x.answer), micro.WithEndpointSubject(x.subject(x.cfg.Node)))
 	if err != nil {
 		_ = service.Stop()
-		return nil, fmt.Errorf("answer other replicas: %w", err)
+		return nil, fmt.Errorf("answer other replicas over the %s: %w", w.Name, err)
 	}
 	return service, nil
 }
@@ -174,14 +176,6 @@ func (x *Exchange) answer(m micro.Request) {
 	if err != nil { // who asked asks again
 		x.cfg.Log.Debug().Err(err).Msg("could not answer")
 	}
-}
-
-func (x *Exchange) pause() time.Duration {
-	every := calmly
-	if x.store.Hurry() {
-		every = hurry
-	}
-	return every/2 + rand.N(every)
 }
 
 func (x *Exchange) admit(data []byte) error {

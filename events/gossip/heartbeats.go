@@ -4,18 +4,14 @@ package gossip
 
 import (
 	"context"
-	"encoding/json"
-	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
 	"sluice/events"
 )
-
-// maxStatus bounds what is read and written: 64 KiB.
-const maxStatus = 64 << 10
 
 // window is how many messages wait for a slow reader before further ones are dropped.
 const window = 1024
@@ -28,17 +24,17 @@ const (
 
 // Heartbeats exchanges the status of replicas. Safe for concurrent use.
 type Heartbeats struct {
-	nc           *nats.Conn
+	ways         []Way
 	status, ping string
 	log          zerolog.Logger
 }
 
-// New returns the heartbeats of one namespace on nc.
-func New(nc *nats.Conn, s events.Subjects, log zerolog.Logger) (*Heartbeats, error) {
+// New returns the heartbeats of one namespace over all ways.
+func New(ways []Way, s events.Subjects, log zerolog.Logger) (*Heartbeats, error) {
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("configure heartbeats: %w", err)
 	}
-	return &Heartbeats{nc: nc, status: s.Peer(kindStatus), ping: s.Peer(kindPing), log: log}, nil
+	return &Heartbeats{ways: ways, status: s.Peer(kindStatus), ping: s.Peer(kindPing), log: log}, nil
 }
 
 // Publish tells every replica of the namespace, this one too, what s says. It does not wait
@@ -48,39 +44,53 @@ func (h *Heartbeats) Publish(_ context.Context, s events.Status) error {
 	if err != nil {
 		return err
 	}
-	if err := h.nc.Publish(h.status, data); err != nil {
+	if err := tellOver(h.ways, h.status, data); err != nil {
 		return fmt.Errorf("publish status: %w", err)
 	}
 	return nil
 }
 
-// Run hands every status that arrives to handle, one at a time, and answers who asks for this
-// replica's own. It asks everybody once at its start and at every reconnect, so that a
-// newcomer need not wait for the next beat. It returns nil when ctx ends; a connection that is
-// down is waited for.
+// listener is one way as Run uses it.
+type listener struct {
+	Way
+	inbox     string
+	connected chan nats.Status
+}
+
+// Run hands every status that arrives to handle, one at a time, with the name of the way, and
+// answers who asks for this replica's own. It asks everybody once at its start and at every
+// reconnect, so that a newcomer need not wait for the next beat. It returns nil when ctx ends; a
+// connection that is down is waited for.
 //
 // own and handle are called from Run's goroutine.
-func (h *Heartbeats) Run(ctx context.Context, own func() events.Status, handle func(events.Status)) error {
-	msgs := make(chan *nats.Msg, window)
-	inbox := h.nc.NewInbox()
-	for _, subject := range []string{h.status, h.ping, inbox} {
-		sub, err := h.nc.ChanSubscribe(subject, msgs)
-		if err != nil {
-			return fmt.Errorf("subscribe to %s: %w", subject, err)
+func (h *Heartbeats) Run(ctx context.Context, own func() events.Status, handle func(s events.Status, way string)) error {
+	msgs, up := make(chan *nats.Msg, window), make(chan listener)
+	from := map[*nats.Subscription]string{}
+	var watching sync.WaitGroup
+	defer watching.Wait()
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	for _, w := range h.ways {
+		l := listener{w, w.NATS.NewInbox(), w.NATS.StatusChanged(nats.CONNECTED)}
+		defer w.NATS.RemoveStatusListener(l.connected)
+		for _, subject := range []string{h.status, h.ping, l.inbox} {
+			sub, err := w.NATS.ChanSubscribe(subject, msgs)
+			if err != nil {
+				return fmt.Errorf("subscribe to %s over the %s: %w", subject, w.Name, err)
+			}
+			defer sub.Unsubscribe() // fails only if the connection is gone already
+			from[sub] = w.Name
 		}
-		defer sub.Unsubscribe() // fails only if the connection is gone already
+		watching.Go(func() { l.watch(ctx, up) })
 	}
-	connected := h.nc.StatusChanged(nats.CONNECTED)
-	defer h.nc.RemoveStatusListener(connected)
-	h.ask(inbox, own())
 	for {
 		select {
 		case <-ctx.Done():
 			return nil
-		case <-connected:
-			h.ask(inbox, own())
+		case l := <-up:
+			h.ask(l, own())
 		case m := <-msgs:
-			h.receive(m, handle)
+			h.receive(m, from[m.Sub], handle)
 			if m.Subject == h.ping {
 				h.answer(m, own)
 			}
@@ -88,76 +98,54 @@ func (h *Heartbeats) Run(ctx context.Context, own func() events.Status, handle f
 	}
 }
 
+// watch tells that there is a way, now and whenever its connection is restored.
+func (l listener) watch(ctx context.Context, up chan<- listener) {
+	for open := true; open; {
+		select {
+		case up <- l:
+		case <-ctx.Done():
+			return
+		}
+		select {
+		case _, open = <-l.connected:
+		case <-ctx.Done():
+		}
+	}
+}
+
 // ask sends the ping with this replica's own status: of two that ask at the same time the one
 // may not listen yet when the other does. If it gets lost, the beats come anyway.
-func (h *Heartbeats) ask(inbox string, own events.Status) {
+func (h *Heartbeats) ask(l listener, own events.Status) {
 	data, err := encode(own)
 	if err == nil {
-		err = h.nc.PublishRequest(h.ping, inbox, data)
+		err = l.NATS.PublishRequest(h.ping, l.inbox, data)
 	}
 	if err != nil {
-		h.log.Debug().Err(err).Msg("could not ask the other replicas")
+		h.log.Debug().Err(err).Str("way", l.Name).Msg("could not ask the other replicas")
 	}
 }
 
 // receive leaves out what is no status: anybody may write to the subject.
-func (h *Heartbeats) receive(m *nats.Msg, handle func(events.Status)) {
+func (h *Heartbeats) receive(m *nats.Msg, way string, handle func(events.Status, string)) {
 	s, err := decode(m.Data)
 	if err != nil {
-		h.log.Debug().Err(err).Str("subject", m.Subject).Msg("ignored a message")
+		h.log.Debug().Err(err).Str("subject", m.Subject).Str("way", way).Msg("ignored a message")
 		return
 	}
-	handle(s)
+	handle(s, way)
 }
 
-// answer sends this replica's status to whoever asked; if it gets lost, the next beat follows.
+// answer sends this replica's status to whoever asked, over the same way; if it gets lost, the
+// next beat follows.
 func (h *Heartbeats) answer(m *nats.Msg, own func() events.Status) {
 	if m.Reply == "" {
 		return
 	}
 	data, err := encode(own())
 	if err == nil {
-		err = h.nc.Publish(m.Reply, data)
+		err = m.Respond(data)
 	}
 	if err != nil {
 		h.log.Debug().Err(err).Msg("could not answer")
 	}
-}
-
-func encode(s events.Status) ([]byte, error) {
-	data, err := json.Marshal(s)
-	if err != nil {
-		return nil, fmt.Errorf("encode status: %w", err)
-	}
-	if len(data) <= maxStatus {
-		return data, nil
-	}
-	// Many refused services with long reasons: what matters to others is which ones.
-	s.Quarantine = append([]events.Quarantined(nil), s.Quarantine...)
-	for i := range s.Quarantine {
-		s.Quarantine[i].Reason = ""
-	}
-	if data, err = json.Marshal(s); err != nil {
-		return nil, fmt.Errorf("encode status: %w", err)
-	}
-	if len(data) > maxStatus {
-		return nil, fmt.Errorf("encode status: %d bytes, at most %d are sent", len(data), maxStatus)
-	}
-	return data, nil
-}
-
-var errNotStatus = errors.New("not a status")
-
-func decode(data []byte) (events.Status, error) {
-	if len(data) > maxStatus {
-		return events.Status{}, fmt.Errorf("%w: %d bytes", errNotStatus, len(data))
-	}
-	var s events.Status
-	if err := json.Unmarshal(data, &s); err != nil {
-		return events.Status{}, fmt.Errorf("%w: %w", errNotStatus, err)
-	}
-	if s.Node == "" {
-		return events.Status{}, fmt.Errorf("%w: it names no node", errNotStatus)
-	}
-	return s, nil
 }

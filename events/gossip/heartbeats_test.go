@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"net"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -57,17 +58,32 @@ func connect(tb testing.TB, url string) *nats.Conn {
 // replica is one that tells a fixed status and remembers what it hears.
 type replica struct {
 	*gossip.Heartbeats
+	ways  []gossip.Way
 	own   events.Status
-	heard chan events.Status
+	heard chan heard
 }
+
+// heard is a status and the way that it came.
+type heard struct {
+	events.Status
+	way string
+}
+
+// over is the only way to other replicas.
+func over(nc *nats.Conn) []gossip.Way { return []gossip.Way{{Name: "log", NATS: nc}} }
 
 func startReplica(tb testing.TB, nc *nats.Conn, node string) *replica {
 	tb.Helper()
-	h, err := gossip.New(nc, subjects, zerolog.Nop())
+	return startReplicaOver(tb, over(nc), node)
+}
+
+func startReplicaOver(tb testing.TB, ways []gossip.Way, node string) *replica {
+	tb.Helper()
+	h, err := gossip.New(ways, subjects, zerolog.Nop())
 	if err != nil {
 		tb.Fatal(err)
 	}
-	r := &replica{Heartbeats: h, heard: make(chan events.Status, 1000), own: events.Status{
+	r := &replica{Heartbeats: h, ways: ways, heard: make(chan heard, 1000), own: events.Status{
 		Node: node, Name: "name of " + node, StreamID: "s", Seq: 7, Live: 6, Ready: true,
 		Quarantine: []events.Quarantined{{Service: "bad", Version: "v", Reason: "r"}},
 		Time:       time.Date(2026, 11, 23, 10, 0, 0, 0, time.UTC),
@@ -75,7 +91,7 @@ func startReplica(tb testing.TB, nc *nats.Conn, node string) *replica {
 	ctx, cancel := context.WithCancel(context.Background())
 	var wg sync.WaitGroup
 	wg.Go(func() {
-		if err := h.Run(ctx, func() events.Status { return r.own }, func(s events.Status) { r.heard <- s }); err != nil {
+		if err := h.Run(ctx, func() events.Status { return r.own }, func(s events.Status, way string) { r.heard <- heard{s, way} }); err != nil {
 			tb.Errorf("run: %v", err)
 		}
 	})
@@ -86,15 +102,26 @@ func startReplica(tb testing.TB, nc *nats.Conn, node string) *replica {
 // hears waits for a status of node.
 func (r *replica) hears(tb testing.TB, node string) events.Status {
 	tb.Helper()
+	return r.hearsOver(tb, node)
+}
+
+// hearsOver waits until one came over each of the ways.
+func (r *replica) hearsOver(tb testing.TB, node string, ways ...string) events.Status {
+	tb.Helper()
 	deadline := time.After(patience)
+	missing := slices.Clone(ways)
 	for {
 		select {
 		case s := <-r.heard:
-			if s.Node == node {
-				return s
+			if s.Node != node {
+				continue
+			}
+			missing = slices.DeleteFunc(missing, func(way string) bool { return way == s.way })
+			if len(missing) == 0 {
+				return s.Status
 			}
 		case <-deadline:
-			tb.Fatalf("%s never heard of %s", r.own.Node, node)
+			tb.Fatalf("%s never heard of %s %v", r.own.Node, node, missing)
 		}
 	}
 }
@@ -137,7 +164,7 @@ func TestHeartbeats(t *testing.T) {
 		}
 		a.hears(t, "z")
 	})
-	t.Run("reasons are dropped before a status is too large", func(t *testing.T) {
+	t.Run("reasons are cut before a status is too large", func(t *testing.T) {
 		big := a.own
 		big.Node = "big"
 		for range 100 {
@@ -147,7 +174,7 @@ func TestHeartbeats(t *testing.T) {
 			t.Fatal(err)
 		}
 		got := a.hears(t, "big")
-		if len(got.Quarantine) != 101 || got.Quarantine[5].Reason != "" {
+		if len(got.Quarantine) != 101 || len(got.Quarantine[5].Reason) >= 1000 {
 			t.Errorf("%d quarantined, reason of %d bytes", len(got.Quarantine), len(got.Quarantine[5].Reason))
 		}
 		if big.Quarantine[5].Reason == "" {

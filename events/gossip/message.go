@@ -120,18 +120,19 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// page encodes events of list until the page is full, and returns how many those are; one that
-// is larger than a page by itself goes alone.
+// page encodes events of list until the page is full, and returns how many those are. An event is
+// never larger than a page.
 func page(list []events.Event) ([]byte, int, error) {
-	n, size := 0, 0
-	for ; n < len(list); n++ {
-		if size += len(list[n].Subject) + len(list[n].Data) + overhead; size > maxPage && n > 0 {
-			break
+	var out []byte
+	for n := range list {
+		one, err := events.EncodeEvents(list[n : n+1])
+		switch {
+		case n > 0 && (err != nil || len(out)+len(one) > maxPage):
+			return out, n, nil
+		case err != nil:
+			return nil, 0, err
 		}
+		out = append(out, one...)
 	}
-	data, err := events.EncodeEvents(list[:n])
-	return data, n, err
+	return out, len(list), nil
 }
-
-// overhead is what an event takes in bytes beside its key and data, at most usually.
-const overhead = 700

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/fxamacker/cbor/v2"
 	"golang.org/x/sync/errgroup"
@@ -14,14 +15,46 @@ import (
 	"sluice/events"
 )
 
-// maxKeys bounds the keys of one question.
-const maxKeys = 1000
+const (
+	// roundTimeout bounds a whole comparison; what was exchanged until then stays, and the next
+	// one goes on from there.
+	roundTimeout = 30 * time.Second
+	// stateTimeout bounds the transfer of a whole state.
+	stateTimeout = 2 * time.Minute
+	// maxKeys bounds the keys of one question.
+	maxKeys = 1000
+	// maxPending bounds the keys that another replica may list in all, maxKey each in bytes.
+	maxPending = 1 << 20
+	maxKey     = 256
+	// parallelReads is how many parts of a state are asked for at a time.
+	parallelReads = 8
+	// maxState bounds a whole state, and what is fetched in one round, in bytes.
+	maxState = 1 << 30
+)
 
-// parallelReads is how many parts of a state are asked for at a time.
-const parallelReads = 8
+// rounds compares now and then, and when it is asked to, until ctx ends.
+func (x *Exchange) rounds(ctx context.Context) {
+	timer := time.NewTimer(x.pause())
+	defer timer.Stop()
+	for failures := 0; ; {
+		select {
+		case <-ctx.Done():
+			return
+		case <-x.again:
+		case <-timer.C:
+		}
+		failures = x.round(ctx, failures)
+		timer.Reset(x.pause() << min(failures, 3))
+	}
+}
 
-// maxState bounds a whole state in bytes.
-const maxState = 1 << 30
+func (x *Exchange) pause() time.Duration {
+	every := calmly
+	if x.store.Hurry() {
+		every = hurry
+	}
+	return every/2 + rand.N(every)
+}
 
 // round compares with one other replica, chosen at random. It returns how many rounds have
 // failed in a row.
@@ -40,22 +73,26 @@ func (x *Exchange) round(ctx context.Context, failures int) int {
 
 // compareWith exchanges what either side lacks.
 func (x *Exchange) compareWith(ctx context.Context, node string) error {
-	theirs, where, err := x.marks(ctx, node)
-	if err != nil {
-		return err
-	}
-	if theirs != nil {
-		if err := x.even(ctx, node, theirs); err != nil {
-			return err
-		}
-	}
-	if x.store.Wants(where) {
+	where, err := x.exchange(ctx, node)
+	if err == nil && x.store.Wants(where) {
 		return x.fetchState(ctx, node)
 	}
-	return nil
+	return err
 }
 
-// marks asks what the other holds; nil if that is the same as here.
+// exchange evens out the pending changes. It returns where the other is.
+func (x *Exchange) exchange(ctx context.Context, node string) (events.Position, error) {
+	ctx, cancel := context.WithTimeout(ctx, x.within)
+	defer cancel()
+	theirs, where, err := x.marks(ctx, node)
+	if err == nil && theirs != nil {
+		err = x.even(ctx, node, theirs)
+	}
+	return where, err
+}
+
+// marks asks what the other holds; nil if that is the same as here. Each answer has to go on
+// behind the one before: else a broken replica would be asked for ever.
 func (x *Exchange) marks(ctx context.Context, node string) (map[string]mark, events.Position, error) {
 	var theirs map[string]mark
 	q := request{Op: opCompare, Name: x.cfg.Name, Position: newPosition(x.store.Position()), Digest: x.store.AcceptedDigest()}
@@ -74,8 +111,10 @@ func (x *Exchange) marks(ctx context.Context, node string) (map[string]mark, eve
 			theirs = map[string]mark{}
 		}
 		for _, m := range a.Marks {
-			theirs[m.Key] = m
-			q.After = max(q.After, m.Key)
+			if m.Key <= q.After || len(m.Key) > maxKey || len(theirs) >= maxPending {
+				return nil, events.Position{}, fmt.Errorf("%w: %s lists %.60q behind %.60q, the %d. key", errMessage, node, m.Key, q.After, len(theirs)+1)
+			}
+			theirs[m.Key], q.After = m, m.Key
 		}
 		if !a.More || len(a.Marks) == 0 {
 			return theirs, a.Position.value(), nil
@@ -104,26 +143,45 @@ func (x *Exchange) even(ctx context.Context, node string, theirs map[string]mark
 	return errors.Join(x.fetch(ctx, node, want), x.push(ctx, node, push))
 }
 
+// fetch asks for the events of keys, which are in order; so has to be what comes.
 func (x *Exchange) fetch(ctx context.Context, node string, keys []string) error {
-	for len(keys) > 0 {
+	for size := 0; len(keys) > 0; {
 		n := min(len(keys), maxKeys)
 		a, err := x.ask(ctx, node, request{Op: opFetch, Keys: keys[:n]})
 		if err != nil {
 			return err
 		}
+		if size += len(a.Events); size > maxState {
+			return fmt.Errorf("%w: %s holds more than %d bytes of pending changes", errMessage, node, maxState)
+		}
 		list, err := events.DecodeEvents(a.Events)
 		if err != nil {
 			return err
 		}
-		x.store.Admit(list)
-		if !a.More || len(list) == 0 {
-			keys = keys[n:]
-			continue
+		rest, err := behind(keys[:n], list)
+		if err != nil {
+			return fmt.Errorf("%w from %s", err, node)
 		}
-		last := list[len(list)-1].Subject // a page was not enough; keys and events are in order
-		keys = slices.DeleteFunc(keys, func(k string) bool { return k <= last })
+		x.store.Admit(list)
+		if a.More && len(list) > 0 { // a page was not enough
+			n -= len(rest)
+		}
+		keys = keys[n:]
 	}
 	return nil
+}
+
+// behind are the keys behind that of the last event; an error if the events are not some of the
+// keys in their order.
+func behind(keys []string, list []events.Event) ([]string, error) {
+	for _, e := range list {
+		i, asked := slices.BinarySearch(keys, e.Subject)
+		if !asked {
+			return nil, fmt.Errorf("%w: %.60q, which was not asked for or comes twice,", errMessage, e.Subject)
+		}
+		keys = keys[i+1:]
+	}
+	return keys, nil
 }
 
 func (x *Exchange) push(ctx context.Context, node string, list []events.Event) error {
@@ -172,6 +230,8 @@ func (x *Exchange) State(ctx context.Context, fits func(events.Position) bool) (
 }
 
 func (x *Exchange) stateOf(ctx context.Context, node string) (events.Transfer, error) {
+	ctx, cancel := context.WithTimeout(ctx, stateTimeout)
+	defer cancel()
 	a, err := x.ask(ctx, node, request{Op: opState})
 	switch {
 	case err != nil:
@@ -222,7 +282,7 @@ func (x *Exchange) ask(ctx context.Context, node string, q request) (response, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	m, err := x.cfg.NATS.RequestWithContext(ctx, x.subject(node), data)
+	m, err := askOver(ctx, x.cfg.Ways, x.subject(node), data)
 	if err != nil {
 		return response{}, fmt.Errorf("ask %s to %s: %w", node, q.Op, err)
 	}

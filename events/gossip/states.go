@@ -1,6 +1,7 @@
 package gossip
 
 import (
+	"context"
 	"fmt"
 	"sync"
 	"time"
@@ -19,6 +20,7 @@ const (
 type states struct {
 	namespace string
 	wall      func() time.Time
+	opened    chan struct{} // tells run that there is one more
 
 	mu   sync.Mutex
 	next uint64
@@ -27,8 +29,47 @@ type states struct {
 
 // handout is one encoded state.
 type handout struct {
-	data []byte
+	data []byte // nil while it is being encoded
 	used time.Time
+}
+
+func newStates(namespace string) states {
+	return states{namespace: namespace, wall: time.Now, opened: make(chan struct{}, 1), held: map[uint64]*handout{}}
+}
+
+// run forgets states that nobody reads any more, until ctx ends.
+func (s *states) run(ctx context.Context) {
+	var due <-chan time.Time
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-s.opened:
+		case <-due:
+		}
+		due = nil
+		if next := s.forget(); next > 0 {
+			due = time.After(next)
+		}
+	}
+}
+
+// forget drops what nobody reads any more. It returns when to look again; 0: nothing is left.
+func (s *states) forget() time.Duration {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	var next time.Duration
+	for id, h := range s.held {
+		rest := idleTransfer - s.wall().Sub(h.used)
+		switch {
+		case h.data == nil: // whoever encodes it says when it is done
+		case rest <= 0:
+			delete(s.held, id)
+		case next == 0 || rest < next:
+			next = rest
+		}
+	}
+	return next
 }
 
 // open makes a copy of the state ready to be read.
@@ -50,17 +91,16 @@ func (s *states) open(store Store) response {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.held[id] = &handout{data: data, used: s.wall()}
+	select {
+	case s.opened <- struct{}{}:
+	default:
+	}
 	return response{ID: id, Size: len(data), Position: newPosition(t.Position())}
 }
 
 func (s *states) reserve() (uint64, bool) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	for id, h := range s.held {
-		if s.wall().Sub(h.used) > idleTransfer {
-			delete(s.held, id)
-		}
-	}
 	if len(s.held) >= mostTransfers {
 		return 0, false
 	}
@@ -75,7 +115,7 @@ func (s *states) drop(id uint64) {
 	delete(s.held, id)
 }
 
-// read gives the part at offset. Who has read the last part is done.
+// read gives the part at offset.
 func (s *states) read(id uint64, offset int) response {
 	s.mu.Lock()
 	defer s.mu.Unlock()

@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"time"
 
-	"github.com/nats-io/nats.go"
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
 	"github.com/rs/zerolog"
@@ -41,7 +40,7 @@ type Node struct {
 	id         string // of this process, in hex
 	conn       *stream.Conn
 	mesh       *broker.Mesh // nil without --peers
-	peers      *nats.Conn   // to the other replicas
+	ways       []gossip.Way // to the other replicas
 	exchange   *gossip.Exchange
 	log        *stream.Log
 	replica    *events.Replica

@@ -50,6 +50,33 @@ func TestNodeStartsAndStops(t *testing.T) {
 	}
 }
 
+// TestNodeStopsWithoutItsLog: nobody can be told goodbye, and that is no failure.
+func TestNodeStopsWithoutItsLog(t *testing.T) {
+	cfg := testConfig(t)
+	cfg.NATS.URL = "nats://" + loopbackPort(t)
+	n, err := Open(t.Context(), cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	deadline := time.After(20 * time.Second)
+	for len(n.status.roster.Replicas()) == 0 {
+		select {
+		case err := <-done:
+			t.Fatalf("ended: %v", err)
+		case <-deadline:
+			t.Fatal("it tells nothing about itself")
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	cancel()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+}
+
 func testConfig(t *testing.T) Config {
 	t.Helper()
 	dir := t.TempDir()

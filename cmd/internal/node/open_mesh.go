@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"time"
 
 	"github.com/nats-io/nats.go"
 
@@ -27,7 +28,7 @@ func (c Config) checkPeers() error {
 	return errors.Join(errs...)
 }
 
-// meshSecret is what this replica shows the others.
+// meshSecret is what lets this replica into the mesh.
 func (n *Node) meshSecret() (string, error) {
 	if path := n.cfg.secret(n.cfg.Peers.SecretFile, "sluice_peers_secret"); path != "" {
 		return readSecret(path, setPeerSecret)
@@ -38,10 +39,17 @@ func (n *Node) meshSecret() (string, error) {
 	return n.key.MeshSecret(), nil
 }
 
-// openMesh connects the replicas with each other: in a mesh of their own, which outlives all
-// log nodes, or through the log's NATS.
+// wayLog and wayMesh name the connections to the other replicas.
+const (
+	wayLog  = "log"
+	wayMesh = "mesh"
+)
+
+// openMesh connects the replicas with each other: through the log's NATS, and in a mesh of their
+// own, which outlives all log nodes. Even then they talk over both: the mesh may be parted where
+// the log is not, and who has not heard of a replica does not wait for it.
 func (n *Node) openMesh(context.Context) error {
-	n.peers = n.conn.NATS()
+	n.ways = []gossip.Way{{Name: wayLog, NATS: n.conn.NATS()}}
 	if len(n.cfg.Peers.Names) == 0 {
 		return nil
 	}
@@ -57,23 +65,25 @@ func (n *Node) openMesh(context.Context) error {
 		return err
 	}
 	n.onClose(func() error { n.mesh.Shutdown(); return nil })
-	n.peers, err = nats.Connect("", nats.InProcessServer(n.mesh), nats.Token(n.mesh.Token()), nats.Name("sluice "+n.cfg.Name),
+	nc, err := nats.Connect("", nats.InProcessServer(n.mesh), nats.Token(n.mesh.Token()), nats.Name("sluice "+n.cfg.Name),
 		nats.MaxReconnects(-1), nats.ReconnectBufSize(-1))
 	if err != nil {
 		return fmt.Errorf("connect to the mesh: %w", err)
 	}
-	n.onClose(func() error { n.peers.Close(); return nil })
+	n.onClose(func() error { nc.Close(); return nil })
+	n.ways = append([]gossip.Way{{Name: wayMesh, NATS: nc}}, n.ways...)
+	n.status.reach = newReach(n.cfg.Peers.Listen, time.Now)
 	return nil
 }
 
 // openExchange lets the replica take part in what the others exchange.
 func (n *Node) openExchange(context.Context) error {
-	beats, err := gossip.New(n.peers, n.subjects, n.component("gossip"))
+	beats, err := gossip.New(n.ways, n.subjects, n.component("gossip"))
 	if err != nil {
 		return err
 	}
 	n.exchange, err = gossip.NewExchange(gossip.ExchangeConfig{
-		NATS: n.peers, Subjects: n.subjects, Node: n.id, Name: n.cfg.Name,
+		Ways: n.ways, Subjects: n.subjects, Node: n.id, Name: n.cfg.Name,
 		Peers: n.status.roster.Others, Store: n.replica, Log: n.component("exchange"),
 	})
 	if err != nil {

@@ -134,6 +134,9 @@ func (n *Node) ownPorts() []service.OwnPort {
 	if n.cfg.NATS.Embedded() {
 		add(n.cfg.NATS.Listen, "NATS")
 	}
+	if len(n.cfg.Peers.Names) > 0 {
+		add(n.cfg.Peers.Listen, "the mesh of the replicas")
+	}
 	for _, b := range n.cfg.Proxy.Binds {
 		own = append(own, service.OwnPort{Port: b.Port, Use: "HTTP traffic"})
 	}

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"fmt"
+	"maps"
 	"strings"
 	"sync"
 	"time"
@@ -29,9 +30,14 @@ type status struct {
 	controller *proxy.Controller
 	roster     *events.Roster
 	siblings   *siblings
+	reach      *reach // nil without a mesh
 	beats      *gossip.Heartbeats
 	met        func() // called when a replica is heard of that was not there
 	log        zerolog.Logger
+
+	// gone are the replicas that said goodbye, and when: what they said before may arrive after
+	// it, over another connection. It belongs to hear.
+	gone map[string]time.Time
 
 	mu      sync.Mutex
 	leaving bool // said goodbye: whoever asks from now on is told the same
@@ -52,8 +58,10 @@ func (s *status) current() events.Status {
 	out.Ready = view.Restored && report.Ready
 	out.Stale = view.Stale
 	all := problems(view, report)
-	if trouble := s.siblings.trouble(); trouble != "" {
-		all = append(all, trouble)
+	for _, trouble := range []string{s.siblings.trouble(), s.reach.trouble(s.roster.Others())} {
+		if trouble != "" {
+			all = append(all, trouble)
+		}
 	}
 	out.Problem = strings.Join(all, "; ")
 	out.Notes = report.Notes[:min(len(report.Notes), maxNotes)]
@@ -132,7 +140,8 @@ func (s *status) run(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return s.goodbye(context.WithoutCancel(ctx))
+			s.goodbye(context.WithoutCancel(ctx))
+			return nil
 		case <-replica:
 			replica, untold = s.replica.Changed(), true
 		case <-controller:
@@ -155,25 +164,42 @@ func (s *status) tell(ctx context.Context) {
 	}
 }
 
-// goodbye lets the others stop waiting for this replica.
-func (s *status) goodbye(ctx context.Context) error {
+// goodbye lets the others stop waiting for this replica. If nobody can be reached, their
+// patience ends it: an outage is no reason to end with an error.
+func (s *status) goodbye(ctx context.Context) {
 	ctx, cancel := context.WithTimeout(ctx, time.Second)
 	defer cancel()
 	s.mu.Lock()
 	s.leaving = true
 	s.mu.Unlock()
-	return s.beats.Publish(ctx, s.current())
+	if err := s.beats.Publish(ctx, s.current()); err != nil {
+		s.log.Debug().Err(err).Msg("goodbye not sent")
+	}
 }
 
-// hear takes in what another replica tells.
-func (s *status) hear(other events.Status) {
+// goneFor is how long a goodbye is remembered.
+const goneFor = time.Minute
+
+// hear takes in what another replica tells, one at a time.
+func (s *status) hear(other events.Status, way string) {
 	switch {
 	case other.Node == s.fixed.Node:
 	case other.Leaving:
-		s.roster.Forget(other.Node)
-	default:
+		s.forget(other.Node)
+	case s.gone[other.Node].IsZero():
 		if s.roster.Observe(other) {
 			s.met()
 		}
+		s.reach.heard(other.Node, way)
 	}
+}
+
+// forget takes a goodbye: that identity never comes back.
+func (s *status) forget(node string) {
+	s.roster.Forget(node)
+	maps.DeleteFunc(s.gone, func(_ string, at time.Time) bool { return time.Since(at) > goneFor })
+	if s.gone == nil {
+		s.gone = map[string]time.Time{}
+	}
+	s.gone[node] = time.Now()
 }

@@ -1,0 +1,42 @@
+package node
+
+import (
+	"strings"
+	"testing"
+
+	"sluice/crdt/service"
+)
+
+// TestOwnPorts: no service may take a port of the replica's own, or be sent to it.
+func TestOwnPorts(t *testing.T) {
+	cfg := DefaultConfig()
+	cfg.APIAddr, cfg.NATS.Listen, cfg.Peers.Listen = "127.0.0.1:8081", "127.0.0.1:4223", "10.0.0.1:6223"
+	colliding := func(cfg Config) map[int]string {
+		found := map[int]string{}
+		for _, p := range (&Node{cfg: cfg}).ownPorts() {
+			found[p.Port] = p.Use
+		}
+		return found
+	}
+	t.Run("alone", func(t *testing.T) {
+		own := colliding(cfg)
+		if own[8081] == "" || own[4223] == "" || own[6223] != "" {
+			t.Errorf("own ports %v", own)
+		}
+	})
+	t.Run("in a mesh", func(t *testing.T) {
+		cfg := cfg
+		cfg.NATS.URL, cfg.Peers.Names = "nats://log", []string{"tasks.proxy"}
+		own := colliding(cfg)
+		if own[8081] == "" || own[4223] != "" || own[6223] == "" {
+			t.Errorf("own ports %v", own)
+		}
+		tcp := service.Service{Name: "a", Destinations: []service.Destination{{ReqMode: service.TCP, SrcPort: 6223, Port: 80, OutboundHostname: "10.0.0.2"}}}
+		local := service.Service{Name: "a", Destinations: []service.Destination{{ServicePath: []string{"/"}, Port: 6223, OutboundHostname: "127.0.0.1"}}}
+		for _, s := range []service.Service{tcp, local} {
+			if err := s.Validate(service.Limits{OwnPorts: (&Node{cfg: cfg}).ownPorts()}); err == nil || !strings.Contains(err.Error(), "mesh of the replicas") {
+				t.Errorf("%+v: %v", s.Destinations[0], err)
+			}
+		}
+	})
+}
