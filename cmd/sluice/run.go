@@ -129,7 +129,7 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 	fs.DurationVar(&c.CheckpointEvery, "checkpoint-every", c.CheckpointEvery, "how often a changing state is kept beside the log")
 	fs.StringSliceVar(&c.Peers.Names, "peers", nil, "name of all replicas, e.g. tasks.proxy, or a comma list: they keep each other up to date without the log")
 	fs.StringVar(&c.Peers.Listen, "peers-listen", c.Peers.Listen, "where the other replicas reach this one, with --peers")
-	fs.StringVar(&c.Peers.SecretFile, "peers-secret-file", "", "what replicas show each other (default secret sluice_peers_secret, else made of the cluster key)")
+	fs.StringVar(&c.Peers.SecretFile, "peers-secret-file", "", "file with the secret that all replicas have (default secret sluice_peers_secret, else made of the cluster key)")
 	fs.StringSliceVar(&f.consul, "consul-addr", nil, "Consul for snapshots, a comma list of host:port (default $CONSUL_ADDRESS)")
 	fs.StringVar(&c.Consul.Prefix, "consul-prefix", c.Consul.Prefix, "Consul key prefix of the readable mirror")
 	fs.StringVar(&c.Consul.TokenFile, "consul-token-file", "", "file with Consul's access token")

@@ -105,7 +105,7 @@ func (k *Key) Digest(salt, text string) string {
 // converter. It is a secret: whoever holds it can guess passwords against their digests.
 func (k *Key) AuthKey() string { return base64.StdEncoding.EncodeToString(k.auth) }
 
-// MeshSecret is what replicas show each other to be let into their mesh, 64 hex digits.
+// MeshSecret is what replicas prove to each other to be let into their mesh, 64 hex digits.
 func (k *Key) MeshSecret() string { return hex.EncodeToString(k.mesh) }
 
 // String hides the key.

@@ -3,6 +3,7 @@ package service
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"unicode/utf8"
 )
@@ -27,6 +28,8 @@ type FieldError struct {
 	Problem string `json:"problem"`
 	// Remedy is an instruction; empty where the problem says it already.
 	Remedy string `json:"remedy,omitempty"`
+	// Taken: the value is fine, but belongs to somebody else.
+	Taken bool `json:"-"`
 }
 
 // Error is one line, whatever the value holds.
@@ -55,6 +58,11 @@ func (e Errors) Error() string {
 	return strings.Join(lines, " | ")
 }
 
+// Taken reports whether nothing is wrong but that values belong to somebody else.
+func (e Errors) Taken() bool {
+	return len(e) > 0 && !slices.ContainsFunc(e, func(one FieldError) bool { return !one.Taken })
+}
+
 // fault is why a value is refused; the zero fault means it is fine.
 type fault struct{ problem, remedy string }
 
@@ -70,6 +78,14 @@ func (p *problems) add(param, value string, f fault) {
 		return
 	}
 	p.list = append(p.list, FieldError{Param: param, Value: shorten(value), Problem: f.problem, Remedy: f.remedy})
+}
+
+// taken records that a value belongs to somebody else.
+func (p *problems) taken(param, value string, f fault) {
+	before := len(p.list)
+	if p.add(param, value, f); len(p.list) > before {
+		p.list[before].Taken = true
+	}
 }
 
 // err is nil if nothing was recorded.

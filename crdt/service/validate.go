@@ -173,13 +173,13 @@ func (v *validator) ownPorts(s *Service, d *Destination, suffix string) {
 	for _, own := range v.limits.OwnPorts {
 		f := fault{"is the proxy's own port (" + own.Use + ")", "use another one"}
 		if own.Port == d.SrcPort && d.ReqMode != HTTP {
-			v.add("srcPort"+suffix, fmt.Sprint(d.SrcPort), f)
+			v.taken("srcPort"+suffix, fmt.Sprint(d.SrcPort), f)
 		}
 		if local && own.Port == d.Port {
-			v.add("port"+suffix, fmt.Sprint(d.Port), f)
+			v.taken("port"+suffix, fmt.Sprint(d.Port), f)
 		}
 		if local && own.Port == d.HTTPSPort {
-			v.add("httpsPort"+suffix, fmt.Sprint(d.HTTPSPort), f)
+			v.taken("httpsPort"+suffix, fmt.Sprint(d.HTTPSPort), f)
 		}
 	}
 }

@@ -12,6 +12,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/crdt/service"
 	"sluice/events"
 	"sluice/events/api"
 	"sluice/events/api/apitest"
@@ -287,5 +288,27 @@ func TestWhatIsServedAlreadyIsNotTriedAgain(t *testing.T) {
 	}
 	if b.Checks() != 1 {
 		t.Errorf("%d checks by HAProxy, want 1", b.Checks())
+	}
+}
+
+// A port of the replica's own is refused as taken, which the old listener does not try again; with
+// anything else wrong, the definition is invalid.
+func TestOwnPortIsTaken(t *testing.T) {
+	b := apitest.New()
+	cfg := config(b)
+	cfg.Limits.OwnPorts = []service.OwnPort{{Port: 6222, Use: "mesh of the replicas"}}
+	s, err := api.NewServer(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for query, want := range map[string]int{
+		"serviceName=a&reqMode=tcp&srcPort=6222&port=80":             409,
+		"serviceName=a&reqMode=tcp&srcPort=6222&port=80&balance=no%20such":   400,
+		"serviceName=a&reqMode=tcp&srcPort=6223&port=80":             200,
+		"serviceName=a&reqMode=tcp&srcPort=6222&port=nonsense&x=%zz": 400,
+	} {
+		if got := send(s.Handler(), local, "GET "+dfp+"reconfigure?"+query, nil); got.Code != want {
+			t.Errorf("%s: %d, want %d: %s", query, got.Code, want, got.Body)
+		}
 	}
 }

@@ -108,6 +108,8 @@ func problemOf(err error) *Problem {
 		return newProblem(http.StatusRequestEntityTooLarge, fmt.Sprintf("the body is larger than %d bytes", tooLarge.Limit))
 	case errors.Is(err, service.ErrIncomplete):
 		return withFields(newProblem(http.StatusConflict, err.Error()), err)
+	case errors.As(err, &fields) && fields.Taken():
+		return withFields(newProblem(http.StatusConflict, err.Error()), err)
 	case errors.As(err, &fields):
 		return withFields(newProblem(http.StatusBadRequest, err.Error()), err)
 	case errors.As(err, &refused):

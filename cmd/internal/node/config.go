@@ -116,7 +116,7 @@ type Peers struct {
 	Names []string
 	// Listen is where the others reach this replica.
 	Listen string
-	// SecretFile holds what replicas show each other; empty: the secret sluice_peers_secret, else
+	// SecretFile holds the secret that all replicas of a mesh have; empty: the secret sluice_peers_secret, else
 	// one that the cluster key gives.
 	SecretFile string
 }
