@@ -302,10 +302,10 @@ func TestOwnPortIsTaken(t *testing.T) {
 		t.Fatal(err)
 	}
 	for query, want := range map[string]int{
-		"serviceName=a&reqMode=tcp&srcPort=6222&port=80":             409,
-		"serviceName=a&reqMode=tcp&srcPort=6222&port=80&balance=no%20such":   400,
-		"serviceName=a&reqMode=tcp&srcPort=6223&port=80":             200,
-		"serviceName=a&reqMode=tcp&srcPort=6222&port=nonsense&x=%zz": 400,
+		"serviceName=a&reqMode=tcp&srcPort=6222&port=80":                409,
+		"serviceName=a&reqMode=tcp&srcPort=6222&port=80&aclName=..%2Fx": 400,
+		"serviceName=a&reqMode=tcp&srcPort=6223&port=80":                200,
+		"serviceName=a&reqMode=tcp&srcPort=6222&port=nonsense&x=%zz":    400,
 	} {
 		if got := send(s.Handler(), local, "GET "+dfp+"reconfigure?"+query, nil); got.Code != want {
 			t.Errorf("%s: %d, want %d: %s", query, got.Code, want, got.Body)
