@@ -2,9 +2,11 @@ package events_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -130,6 +132,50 @@ func TestChangesWithoutTheLog(t *testing.T) {
 		b.fresh()
 		a.until("nothing is kept", func(events.View) bool { a.put("tick", `{}`); return journal.len() == 0 })
 	})
+}
+
+// A write that was accepted stays, though one with a condition came after it and was refused.
+func TestAcceptedChangeOutlivesARefusedOne(t *testing.T) {
+	log, journal := newMemLog(), &pad{}
+	var down atomic.Bool
+	arrived, release := make(chan struct{}), make(chan struct{})
+	log.intercept = func(m events.Outgoing) error {
+		if !down.Load() || m.Subject != testLog.Event("service/a") {
+			return nil
+		}
+		select {
+		case arrived <- struct{}{}:
+			<-release
+		case <-release:
+		}
+		return events.ErrUnavailable
+	}
+	r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.Journal = journal })
+	r.fresh()
+	first := r.put("a", `{"v":0}`)
+	down.Store(true)
+	results := []chan error{make(chan error, 1), make(chan error, 1)}
+	for i, match := range []string{"", first.Stamp.String()} {
+		go func() {
+			_, err := r.Write(t.Context(), events.Change{Key: "service/a", Value: fmt.Appendf(nil, `{"v":%d}`, i+1), IfMatch: match})
+			results[i] <- err
+		}()
+		<-arrived
+	}
+	close(release)
+	if err := <-results[0]; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-results[1]; !errors.Is(err, events.ErrUnavailable) {
+		t.Fatalf("with a condition: %v", err)
+	}
+	r.holds("a", `{"v":1}`)
+	if journal.len() == 0 {
+		t.Error("it is not kept")
+	}
+	down.Store(false)
+	r.until("in the log", func(v events.View) bool { return v.Pending == 0 })
+	r.holds("a", `{"v":1}`)
 }
 
 // What another replica tells is visible here, and gets into the log from here if its own
