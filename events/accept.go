@@ -1,6 +1,7 @@
 package events
 
 import (
+	"errors"
 	"fmt"
 
 	"sluice/crdt"
@@ -23,12 +24,16 @@ func (r *Replica) accept(c Change) (Receipt, error) {
 
 // acceptEntry makes a stamped change a promise: first on disk, then to readers, the other
 // replicas and the caller. ErrUnavailable: it could not be kept, nothing remains of it.
+// ErrUnknownOutcome: nothing but perhaps a copy that is found at the next start.
 func (r *Replica) acceptEntry(e crdt.Entry) (Receipt, error) {
 	r.mu.Lock()
 	event := []Event{r.eventOf(e)}
 	r.mu.Unlock()
 	if err := r.cfg.Journal.Append(event); err != nil {
 		r.drop(e)
+		if errors.Is(err, ErrUnknownOutcome) {
+			return Receipt{Stamp: e.Stamp, EventID: e.Stamp.String()}, fmt.Errorf("keep the change: %w", err)
+		}
 		return Receipt{}, fmt.Errorf("%w, and the change cannot be kept without it: %w", ErrUnavailable, err)
 	}
 	r.mu.Lock()

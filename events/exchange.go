@@ -116,7 +116,8 @@ func (r *Replica) Compare(name string, p Position) {
 
 // Journal keeps accepted pending changes over a restart. Safe for concurrent use.
 type Journal interface {
-	// Append returns once the events are durable.
+	// Append returns once the events are durable. ErrUnknownOutcome: Load may return them after a
+	// restart; any other error: it will not.
 	Append([]Event) error
 	// Load returns what was appended and not forgotten, oldest first.
 	Load() ([]Event, error)
