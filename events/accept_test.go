@@ -16,45 +16,97 @@ import (
 
 // pad is a journal in memory that can fail.
 type pad struct {
-	mu   sync.Mutex
-	list []events.Event
-	full bool
-	torn bool // nothing can be read
+	mu    sync.Mutex
+	list  []events.Event
+	full  bool
+	torn  bool // nothing can be read
+	limit int  // how many events more than after the last Forget make it crowded; 0: none
+
+	head         int // how many events there were at the start, or were kept
+	from         uint64
+	loads, tries int // of Load and Forget
+	// appended, if not nil, is called before Append returns.
+	appended func([]events.Event)
 }
 
 var _ events.Journal = (*pad)(nil)
 
+var errFull = errors.New("disk full")
+
 func (p *pad) Append(list []events.Event) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.full {
-		return errors.New("disk full")
+	full, appended := p.full, p.appended
+	if !full {
+		p.list = append(p.list, list...)
 	}
-	p.list = append(p.list, list...)
+	p.mu.Unlock()
+	if full {
+		return errFull
+	}
+	if appended != nil {
+		appended(list)
+	}
 	return nil
 }
 
 func (p *pad) Load() ([]events.Event, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.loads++
 	if p.torn {
 		return nil, errors.New("damaged")
+	}
+	if p.loads == 1 {
+		p.head = len(p.list)
 	}
 	return slices.Clone(p.list), nil
 }
 
-func (p *pad) Mark() uint64 { return uint64(p.len()) }
-
-func (p *pad) Forget(mark uint64) error {
+func (p *pad) Mark() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.list = slices.Clone(p.list[mark:])
+	return p.from + uint64(len(p.list)-p.head)
+}
+
+func (p *pad) Forget(mark uint64, keep []events.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tries++; p.full || p.torn {
+		return errFull
+	}
+	p.list = append(slices.Clone(keep), p.list[p.head+int(mark-p.from):]...)
+	p.head, p.from = len(keep), mark
 	return nil
 }
 
+func (p *pad) Crowded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limit > 0 && len(p.list) > 2*p.head+p.limit
+}
+
+func (p *pad) set(change func(*pad)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+func (p *pad) calls() (loads, tries int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.loads, p.tries
+}
+
+func (p *pad) holds(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.list, func(e events.Event) bool { return e.Subject == "service/"+name })
+}
+
 func (p *pad) len() int {
-	list, _ := p.Load()
-	return len(list)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.list)
 }
 
 func TestChangesWithoutTheLog(t *testing.T) {

@@ -57,6 +57,15 @@ func (c *Core) Moot(ch Change) bool {
 	return !pending && ch.same(known)
 }
 
+// Held returns the accepted pending write of the change's key, if that is as the change asks
+// and nothing greater of the key is on its way but the write stamped with own.
+func (c *Core) Held(ch Change, own crdt.Stamp) (crdt.Entry, bool) {
+	held, ok := c.pending.accepted[ch.Key]
+	underway, other := c.pending.underway[ch.Key]
+	other = other && underway.Entry.Stamp != own
+	return held.Entry, ok && !other && ch.same(held.Entry)
+}
+
 // Restore takes in own accepted writes that were pending when the process before this one
 // ended, before there is a state or after.
 func (c *Core) Restore(list []crdt.Entry) {

@@ -95,8 +95,13 @@ type Replica struct {
 	skew         time.Duration // stream time of the newest live message - wall
 	wantCopy     bool
 	kept         bool // the journal holds changes
-	told         told
-	rejected     []Record
+	// lacks counts what has left accepted pending changes out of the journal; 0: it has them all.
+	lacks int
+	// appending are being appended to the journal, with the mark of before that.
+	appending map[crdt.Stamp]uint64
+	covered   []Event // kept though not pending: an unconfirmed state has them, or beats them
+	told      told
+	rejected  []Record
 }
 
 // NewReplica returns a replica that has no state until Run.
@@ -134,7 +139,9 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		saves:   make(chan *State, 1),
 		stale:   "the state is not restored yet",
 		told:    told{},
-		failing: map[string]string{},
+
+		appending: map[crdt.Stamp]uint64{},
+		failing:   map[string]string{},
 	}, nil
 }
 

@@ -31,11 +31,17 @@ type journal struct {
 	known  bool     // size is
 	size   int64    // of the whole records
 	// ends are where the records end that were appended after the mark from; the first of them
-	// begins at start. What is before that was there at the start.
+	// begins at start. What is before that was there at the start, or kept by Forget.
 	ends  []int64
 	from  uint64
 	start int64
+	// needed was the size after the last Forget; 0: there was none.
+	needed  int64
+	crowded atomic.Bool
 }
+
+// spare is how large a journal may be beyond twice its needs.
+const spare = 1 << 20
 
 var _ events.Journal = (*journal)(nil)
 
@@ -74,8 +80,15 @@ func (j *journal) Append(list []events.Event) error {
 	j.size += int64(len(data))
 	j.ends = append(j.ends, j.size)
 	j.count.Add(1)
+	j.measured()
 	return nil
 }
+
+func (j *journal) measured() { j.crowded.Store(j.size > 2*j.needed+spare) }
+
+// Crowded reports whether the file is more than twice as large as after the last Forget, and
+// by 1 MiB.
+func (j *journal) Crowded() bool { return j.crowded.Load() }
 
 // undo takes out what a failed append may have written: nobody is told yes for it, so it must
 // not be found after a restart.
@@ -165,6 +178,7 @@ func (j *journal) read() ([]events.Event, error) {
 	}
 	if !j.known {
 		j.known, j.size, j.start, j.ends, j.from = true, size, size, nil, j.count.Load()
+		j.measured()
 	}
 	return list, nil
 }
@@ -172,8 +186,13 @@ func (j *journal) read() ([]events.Event, error) {
 // Mark counts the calls of Append that are done.
 func (j *journal) Mark() uint64 { return j.count.Load() }
 
-// Forget removes what was there at the start, and what had been appended up to the mark.
-func (j *journal) Forget(mark uint64) error {
+// Forget removes what was there at the start, or kept before, and what had been appended up to
+// the mark, but for the events to keep. A crash leaves all of the old or all of the new.
+func (j *journal) Forget(mark uint64, keep []events.Event) error {
+	kept, err := records(keep)
+	if err != nil {
+		return err
+	}
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.survey(); err != nil {
@@ -188,16 +207,25 @@ func (j *journal) Forget(mark uint64) error {
 		err = j.file.Close()
 		j.file = nil
 	}
-	if err := errors.Join(err, j.rewrite(rest)); err != nil {
+	if err := errors.Join(err, j.rewrite(append(kept, rest...))); err != nil {
 		j.known = false // whether the old file or the new one is there
+		j.needed = j.size
+		j.measured() // to try again when that is worth it
 		return err
 	}
+	j.moved(passed, begin, int64(len(kept)))
+	return nil
+}
+
+// moved: what began at begin, after so many of the records at ends, begins at start now.
+func (j *journal) moved(passed int, begin, start int64) {
 	j.from, j.ends = j.from+uint64(passed), append([]int64(nil), j.ends[passed:]...)
 	for i := range j.ends {
-		j.ends[i] -= begin
+		j.ends[i] += start - begin
 	}
-	j.start, j.size = 0, j.size-begin
-	return nil
+	j.start, j.size = start, j.size+start-begin
+	j.needed = j.size
+	j.measured()
 }
 
 // passed is how many of the records at ends a mark has passed, and where the next one begins.

@@ -5,6 +5,7 @@ import (
 	"encoding/binary"
 	"fmt"
 	"hash/crc32"
+	"slices"
 
 	"sluice/events"
 )
@@ -24,6 +25,22 @@ func record(list []events.Event) ([]byte, error) {
 	out = binary.BigEndian.AppendUint32(out, uint32(len(body)))
 	out = binary.BigEndian.AppendUint32(out, crc32.Checksum(body, castagnoli))
 	return append(out, body...), nil
+}
+
+// chunk is how many events records has in one record.
+const chunk = 1000
+
+// records is a list of any length as records.
+func records(list []events.Event) ([]byte, error) {
+	var out []byte
+	for some := range slices.Chunk(list, chunk) {
+		one, err := record(some)
+		if err != nil {
+			return nil, err
+		}
+		out = append(out, one...)
+	}
+	return out, nil
 }
 
 // parse returns the events of all records, and the size of these without a torn one at the end.

@@ -8,6 +8,7 @@ import (
 	"hash/crc32"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -67,7 +68,7 @@ func TestJournal(t *testing.T) {
 	holds(t, path, "a", "b")
 	mark := j.Mark()
 	write(t, j, "c")
-	if err := j.Forget(mark); err != nil {
+	if err := j.Forget(mark, nil); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, path, "c")
@@ -76,13 +77,97 @@ func TestJournal(t *testing.T) {
 	again := quiet(path)
 	write(t, again, "e")
 	holds(t, path, "c", "d", "e")
-	if err := again.Forget(again.Mark()); err != nil {
+	if err := again.Forget(again.Mark(), nil); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, path)
 	if _, err := os.Stat(path); !os.IsNotExist(err) {
 		t.Errorf("an empty journal is a file: %v", err)
 	}
+}
+
+// What is kept outlives the mark, and so does what came after it.
+func TestJournalKeeps(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pending.journal")
+	j := quiet(path)
+	write(t, j, "a", "b")
+	first := j.Mark()
+	write(t, j, "c")
+	if err := j.Forget(first, []events.Event{kept("a")}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, "a", "c")
+	write(t, j, "d")
+	if err := j.Forget(first+1, []events.Event{kept("b"), kept("a")}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, "b", "a", "d")
+	if err := j.Forget(j.Mark(), nil); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path)
+	write(t, j, "e")
+	holds(t, path, "e")
+}
+
+// The file follows what is needed, not what was once needed.
+func TestJournalCrowded(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pending.journal")
+	j := quiet(path)
+	big := func(i int) []events.Event {
+		e := kept(fmt.Sprint("s", i%4))
+		e.Data = []byte(`{"v":"` + strings.Repeat("x", 100<<10) + `"}`)
+		return []events.Event{e}
+	}
+	times := 0
+	for i := range 60 {
+		if err := j.Append(big(i)); err != nil {
+			t.Fatal(err)
+		}
+		if size := len(content(t, path)); size > 2*4*101<<10+spare+101<<10 {
+			t.Fatalf("%d bytes", size)
+		}
+		if !j.Crowded() {
+			continue
+		}
+		times++
+		if err := j.Forget(j.Mark(), slices.Concat(big(0), big(1), big(2), big(3))); err != nil {
+			t.Fatal(err)
+		}
+		if j.Crowded() || len(j.ends) > 0 {
+			t.Errorf("crowded still %v, %d offsets in memory", j.Crowded(), len(j.ends))
+		}
+	}
+	if times < 3 || times > 10 {
+		t.Errorf("written anew %d times for 60 appends", times)
+	}
+}
+
+// What a full disk keeps from being rewritten is what it was.
+func TestJournalThatCannotBeRewritten(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "data")
+	if err := os.Mkdir(dir, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	path := filepath.Join(dir, "pending.journal")
+	j := quiet(path)
+	write(t, j, "a", "b")
+	if err := os.Rename(dir, dir+".away"); err != nil {
+		t.Fatal(err)
+	}
+	if err := j.Forget(1, []events.Event{kept("c")}); err == nil {
+		t.Error("rewritten in a directory that is not there")
+	}
+	if err := os.Rename(dir+".away", dir); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, "a", "b")
+	write(t, j, "d")
+	holds(t, path, "a", "b", "d")
+	if err := j.Forget(j.Mark(), []events.Event{kept("b")}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, "b")
 }
 
 // What a crash tore off hides neither what was before nor what comes after.
@@ -151,7 +236,7 @@ func refuses(t *testing.T, j *journal, want []byte) {
 	if err := j.Append([]events.Event{kept("x")}); err == nil {
 		t.Error("appended behind what cannot be read")
 	}
-	if err := j.Forget(j.Mark()); err == nil {
+	if err := j.Forget(j.Mark(), nil); err == nil {
 		t.Error("forgot what it has never read")
 	}
 	if got := content(t, j.path); !bytes.Equal(got, want) {
@@ -209,7 +294,7 @@ func TestJournalThatIsNoFile(t *testing.T) {
 	if _, err := j.Load(); err == nil {
 		t.Error("read")
 	}
-	if err := j.Forget(j.Mark()); err == nil {
+	if err := j.Forget(j.Mark(), nil); err == nil {
 		t.Error("forgotten")
 	}
 	if _, err := os.Stat(path); err != nil {
@@ -264,7 +349,7 @@ func TestJournalTakesBackWhatItRefuses(t *testing.T) {
 	holds(t, path, "a")
 	write(t, j, "b")
 	holds(t, path, "a", "b")
-	if err := j.Forget(1); err != nil {
+	if err := j.Forget(1, nil); err != nil {
 		t.Fatal(err)
 	}
 	holds(t, path, "b")
