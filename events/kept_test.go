@@ -123,6 +123,26 @@ func TestLostTailIsKeptBeforeTheSnapshotIsReplaced(t *testing.T) {
 	b.holds("precious", `{"v":2}`)
 }
 
+// A write that the log has stored and this replica could not fold in time is accepted: only the
+// log would have it, and whoever asks for the same again would be told that it is kept here.
+func TestStoredWriteThatIsNotFoldedIsKept(t *testing.T) {
+	log, j := newMemLog(), &pad{}
+	release := make(chan struct{})
+	log.deliver = func(m events.Message) {
+		if m.Subject == testLog.Event("service/a") {
+			<-release
+		}
+	}
+	r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.Journal = j })
+	r.fresh()
+	if got := r.put("a", `{"v":1}`); got.Seq == 0 || got.Result != "" {
+		t.Errorf("receipt %+v", got)
+	}
+	r.until("kept", func(events.View) bool { return j.holds("a") })
+	close(release)
+	r.until("folded", func(v events.View) bool { return v.Pending == 0 })
+}
+
 // outage is a replica whose log is out of reach and that has one write in the log.
 func outage(t *testing.T, j *pad, change func(*events.ReplicaConfig)) *replica {
 	t.Helper()
