@@ -128,6 +128,8 @@ func TestLostTailIsKeptBeforeTheSnapshotIsReplaced(t *testing.T) {
 func TestStoredWriteThatIsNotFoldedIsKept(t *testing.T) {
 	log, j := newMemLog(), &pad{}
 	release := make(chan struct{})
+	free := sync.OnceFunc(func() { close(release) })
+	defer free()
 	log.deliver = func(m events.Message) {
 		if m.Subject == testLog.Event("service/a") {
 			<-release
@@ -139,7 +141,7 @@ func TestStoredWriteThatIsNotFoldedIsKept(t *testing.T) {
 		t.Errorf("receipt %+v", got)
 	}
 	r.until("kept", func(events.View) bool { return j.holds("a") })
-	close(release)
+	free()
 	r.until("folded", func(v events.View) bool { return v.Pending == 0 })
 }
 
