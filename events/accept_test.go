@@ -2,9 +2,11 @@ package events_test
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,45 +16,97 @@ import (
 
 // pad is a journal in memory that can fail.
 type pad struct {
-	mu   sync.Mutex
-	list []events.Event
-	full bool
-	torn bool // nothing can be read
+	mu    sync.Mutex
+	list  []events.Event
+	full  bool
+	torn  bool // nothing can be read
+	limit int  // how many events more than after the last Forget make it crowded; 0: none
+
+	head         int // how many events there were at the start, or were kept
+	from         uint64
+	loads, tries int // of Load and Forget
+	// appended, if not nil, is called before Append returns.
+	appended func([]events.Event)
 }
 
 var _ events.Journal = (*pad)(nil)
 
+var errFull = errors.New("disk full")
+
 func (p *pad) Append(list []events.Event) error {
 	p.mu.Lock()
-	defer p.mu.Unlock()
-	if p.full {
-		return errors.New("disk full")
+	full, appended := p.full, p.appended
+	if !full {
+		p.list = append(p.list, list...)
 	}
-	p.list = append(p.list, list...)
+	p.mu.Unlock()
+	if full {
+		return errFull
+	}
+	if appended != nil {
+		appended(list)
+	}
 	return nil
 }
 
 func (p *pad) Load() ([]events.Event, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	p.loads++
 	if p.torn {
 		return nil, errors.New("damaged")
+	}
+	if p.loads == 1 {
+		p.head = len(p.list)
 	}
 	return slices.Clone(p.list), nil
 }
 
-func (p *pad) Mark() uint64 { return uint64(p.len()) }
-
-func (p *pad) Forget(mark uint64) error {
+func (p *pad) Mark() uint64 {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.list = slices.Clone(p.list[mark:])
+	return p.from + uint64(len(p.list)-p.head)
+}
+
+func (p *pad) Forget(mark uint64, keep []events.Event) error {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.tries++; p.full || p.torn {
+		return errFull
+	}
+	p.list = append(slices.Clone(keep), p.list[p.head+int(mark-p.from):]...)
+	p.head, p.from = len(keep), mark
 	return nil
 }
 
+func (p *pad) Crowded() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.limit > 0 && len(p.list) > 2*p.head+p.limit
+}
+
+func (p *pad) set(change func(*pad)) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	change(p)
+}
+
+func (p *pad) calls() (loads, tries int) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.loads, p.tries
+}
+
+func (p *pad) holds(name string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return slices.ContainsFunc(p.list, func(e events.Event) bool { return e.Subject == "service/"+name })
+}
+
 func (p *pad) len() int {
-	list, _ := p.Load()
-	return len(list)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return len(p.list)
 }
 
 func TestChangesWithoutTheLog(t *testing.T) {
@@ -130,6 +184,50 @@ func TestChangesWithoutTheLog(t *testing.T) {
 		b.fresh()
 		a.until("nothing is kept", func(events.View) bool { a.put("tick", `{}`); return journal.len() == 0 })
 	})
+}
+
+// A write that was accepted stays, though one with a condition came after it and was refused.
+func TestAcceptedChangeOutlivesARefusedOne(t *testing.T) {
+	log, journal := newMemLog(), &pad{}
+	var down atomic.Bool
+	arrived, release := make(chan struct{}), make(chan struct{})
+	log.intercept = func(m events.Outgoing) error {
+		if !down.Load() || m.Subject != testLog.Event("service/a") {
+			return nil
+		}
+		select {
+		case arrived <- struct{}{}:
+			<-release
+		case <-release:
+		}
+		return events.ErrUnavailable
+	}
+	r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.Journal = journal })
+	r.fresh()
+	first := r.put("a", `{"v":0}`)
+	down.Store(true)
+	results := []chan error{make(chan error, 1), make(chan error, 1)}
+	for i, match := range []string{"", first.Stamp.String()} {
+		go func() {
+			_, err := r.Write(t.Context(), events.Change{Key: "service/a", Value: fmt.Appendf(nil, `{"v":%d}`, i+1), IfMatch: match})
+			results[i] <- err
+		}()
+		<-arrived
+	}
+	close(release)
+	if err := <-results[0]; err != nil {
+		t.Fatal(err)
+	}
+	if err := <-results[1]; !errors.Is(err, events.ErrUnavailable) {
+		t.Fatalf("with a condition: %v", err)
+	}
+	r.holds("a", `{"v":1}`)
+	if journal.len() == 0 {
+		t.Error("it is not kept")
+	}
+	down.Store(false)
+	r.until("in the log", func(v events.View) bool { return v.Pending == 0 })
+	r.holds("a", `{"v":1}`)
 }
 
 // What another replica tells is visible here, and gets into the log from here if its own

@@ -36,6 +36,7 @@ func (s *session) progressed(p Progress) {
 	if p.Swapped {
 		s.serving = true
 		r.touched.addAll()
+		r.replaced()
 		state := r.core.State()
 		r.cfg.Logger.Info().Str("stream", state.StreamID).Uint64("seq", state.Seq()).
 			Int("pending", r.core.Pending().Len()).Msg("state restored from the log")

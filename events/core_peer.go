@@ -136,6 +136,10 @@ func (c *Core) Adopt(t Transfer, unreachable bool) ([]Report, bool) {
 	return reports, true
 }
 
+// Reconcile offers what another state has and the serving one lacks, as if that had been replaced
+// by this (rule 14): for further snapshots at a start. It returns what may be lost.
+func (c *Core) Reconcile(other *State) []Report { return Replace(other, c.State(), c.pending) }
+
 // replace is the only way for the state to change beside the fold of the next message.
 func (c *Core) replace(next *lineage) []Report {
 	old := c.State()

@@ -51,6 +51,46 @@ func TestStoredWriteOutlivesARefusedOne(t *testing.T) {
 	}
 }
 
+// The same for a write that is accepted without the log.
+func TestAcceptedWriteOutlivesARefusedOne(t *testing.T) {
+	c, _, _ := coreOn(begun(t))
+	accepted := write(t, c, "a", 1)
+	refused := write(t, c, "a", 2)
+	if !c.Accept(accepted) {
+		t.Error("it is not accepted")
+	}
+	c.Refuse(refused)
+	if e, _ := c.Visible("service/a"); e.Compare(accepted) != 0 {
+		t.Errorf("visible is %v", e)
+	}
+	if list := c.Offers(wallAt(3)); len(list) != 1 || list[0].Entry.Compare(accepted) != 0 {
+		t.Errorf("offered: %v", list)
+	}
+}
+
+// What the fold has met needs nobody to accept it.
+func TestAcceptAfterTheFold(t *testing.T) {
+	for name, s := range map[string]struct{ folded, seconds uint64 }{"applied": {1, 1}, "expired": {450, 1}, "rejected as future": {1, 90}} {
+		t.Run(name, func(t *testing.T) {
+			b := begun(t)
+			c, session, _ := coreOn(b)
+			stamp := at(s.seconds, 7)
+			e, err := c.Write(events.Change{Key: "service/a", Value: []byte(`{}`)}, time.UnixMilli(int64(stamp.Millis())))
+			if err != nil {
+				t.Fatal(err)
+			}
+			write(t, c, "a", s.seconds) // takes its place
+			b.write(s.folded, e)
+			if _, err := session.Handle(b.messages[len(b.messages)-1]); err != nil {
+				t.Fatal(err)
+			}
+			if c.Accept(e) {
+				t.Error("accepted")
+			}
+		})
+	}
+}
+
 // The log loses a stored write before it is folded here, and grows: what is folded at its
 // position is another message.
 func TestStoredWriteThatTheLogLostIsAccepted(t *testing.T) {

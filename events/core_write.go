@@ -57,6 +57,15 @@ func (c *Core) Moot(ch Change) bool {
 	return !pending && ch.same(known)
 }
 
+// Held returns the accepted pending write of the change's key, if that is as the change asks
+// and nothing greater of the key is on its way but the write stamped with own.
+func (c *Core) Held(ch Change, own crdt.Stamp) (crdt.Entry, bool) {
+	held, ok := c.pending.accepted[ch.Key]
+	underway, other := c.pending.underway[ch.Key]
+	other = other && underway.Entry.Stamp != own
+	return held.Entry, ok && !other && ch.same(held.Entry)
+}
+
 // Restore takes in own accepted writes that were pending when the process before this one
 // ended, before there is a state or after.
 func (c *Core) Restore(list []crdt.Entry) {
@@ -68,10 +77,20 @@ func (c *Core) Restore(list []crdt.Entry) {
 }
 
 // Accept ends the way of an own write that somebody is told yes for before the log has it:
-// readers see it, Offers offers it, peers should be told. It reports whether e was pending.
+// readers see it, Offers offers it, peers should be told. False: it is pointless, since the
+// fold has met it already, or the state beats it or has moved on by more than R.
 func (c *Core) Accept(e crdt.Entry) bool {
+	met, s := c.underway[e.Stamp], c.State()
 	delete(c.underway, e.Stamp)
-	return c.pending.Accept(e)
+	if c.pending.Accept(e) {
+		return true
+	}
+	if met != "" || s != nil && (beats(s, e) || s.expired(e.Stamp.Millis())) {
+		return false
+	}
+	// A later own write of the key has taken its place, and may yet be refused.
+	c.pending.Put(PendingEntry{Entry: e, Own: true, Accepted: true})
+	return true
 }
 
 // Settle ends the way of an own write that the log has stored, once that position is folded

@@ -10,6 +10,11 @@ import (
 func (r *Replica) Accepted() []Event {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	return r.accepted()
+}
+
+// accepted is Accepted for a caller that holds mu.
+func (r *Replica) accepted() []Event {
 	list := r.core.Accepted()
 	out := make([]Event, len(list))
 	for i, e := range list {
@@ -28,9 +33,32 @@ func (r *Replica) AcceptedDigest() uint64 {
 // Admit takes in pending changes of another replica, as far as they are news here. Those are
 // kept on disk like own ones; if that fails they are held in memory all the same.
 func (r *Replica) Admit(list []Event) {
-	wall := r.cfg.Wall()
-	var news []Event
+	news := r.admit(list)
+	if len(news) == 0 {
+		return
+	}
+	r.changed.raise()
+	err := r.cfg.Journal.Append(news)
+	if err != nil {
+		r.cfg.Logger.Warn().Err(err).Msg("pending changes of another replica are not kept on disk")
+	}
 	r.mu.Lock()
+	defer r.mu.Unlock()
+	for _, e := range news {
+		delete(r.appending, e.Stamp)
+	}
+	if err != nil {
+		r.lacks++
+	} else {
+		r.kept = true
+	}
+}
+
+// admit is the part of Admit in memory.
+func (r *Replica) admit(list []Event) (news []Event) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	wall, mark := r.cfg.Wall(), r.cfg.Journal.Mark()
 	for _, e := range list {
 		held, holds := r.core.held(e.Subject)
 		admission := r.core.Admit(e.Entry(), wall)
@@ -39,19 +67,13 @@ func (r *Replica) Admit(list []Event) {
 		}
 		r.metrics.admitted.WithLabelValues(string(admission)).Inc()
 		if admission == Admitted {
-			news, r.kept = append(news, e), true
+			news = append(news, e)
+			r.appending[e.Stamp] = mark
 			r.told.add(e, r.core.Pending())
 			r.touched.add(e.Subject)
 		}
 	}
-	r.mu.Unlock()
-	if len(news) == 0 {
-		return
-	}
-	r.changed.raise()
-	if err := r.cfg.Journal.Append(news); err != nil {
-		r.cfg.Logger.Warn().Err(err).Msg("pending changes of another replica are not kept on disk")
-	}
+	return news
 }
 
 // Position is where the state is in which log; zero: there is none.
@@ -91,10 +113,14 @@ func (r *Replica) Export() (Transfer, bool) {
 func (r *Replica) Adopt(t Transfer) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	pending := r.accepted()
 	reports, taken := r.core.Adopt(t, r.unreachable())
 	if !taken {
 		return false
 	}
+	r.cover(pending)
+	r.replaced()
+	poke(r.offers)
 	r.report(reports)
 	r.restored = true
 	r.touched.addAll()
@@ -120,14 +146,19 @@ func (r *Replica) Compare(name string, p Position) {
 
 // Journal keeps accepted pending changes over a restart. Safe for concurrent use.
 type Journal interface {
-	// Append returns once the events are durable.
+	// Append returns once the events are durable. ErrUnknownOutcome: Load may return them after a
+	// restart; any other error: it will not.
 	Append([]Event) error
-	// Load returns what was appended and not forgotten, oldest first.
+	// Load returns what was appended and not forgotten, oldest first. As long as it fails nothing
+	// is appended or forgotten, unless the journal is gone.
 	Load() ([]Event, error)
 	// Mark counts what was appended so far; it does not wait for the disk.
 	Mark() uint64
-	// Forget removes what had been appended up to a mark.
-	Forget(mark uint64) error
+	// Forget removes what had been appended up to a mark, or was kept before, but keeps the given events.
+	Forget(mark uint64, keep []Event) error
+	// Crowded reports whether most of the journal may be superseded, so that it is worth to Forget
+	// what is not pending; it does not wait for the disk.
+	Crowded() bool
 }
 
 // errNoJournal: a replica without a data directory promises nothing over its end.
@@ -136,7 +167,8 @@ var errNoJournal = errors.New("there is no place to keep pending changes")
 // noJournal is that of a replica without a data directory.
 type noJournal struct{}
 
-func (noJournal) Append([]Event) error   { return errNoJournal }
-func (noJournal) Load() ([]Event, error) { return nil, nil }
-func (noJournal) Mark() uint64           { return 0 }
-func (noJournal) Forget(uint64) error    { return nil }
+func (noJournal) Append([]Event) error         { return errNoJournal }
+func (noJournal) Load() ([]Event, error)       { return nil, nil }
+func (noJournal) Mark() uint64                 { return 0 }
+func (noJournal) Forget(uint64, []Event) error { return nil }
+func (noJournal) Crowded() bool                { return false }

@@ -97,10 +97,15 @@ type Replica struct {
 	copies       []chan<- *State // of those who wait for an audited copy
 	tended       uint64          // the position when the archive was looked at
 	kept         bool            // the journal holds changes
-	told         told
-	newest       crdt.Stamp // of the own writes
-	rejected     []Record
-	contests     []Record
+	// lacks counts what has left accepted pending changes out of the journal; 0: it has them all.
+	lacks int
+	// appending are being appended to the journal, with the mark of before that.
+	appending map[crdt.Stamp]uint64
+	covered   []Event // kept though not pending: an unconfirmed state has them, or beats them
+	told      told
+	newest    crdt.Stamp // of the own writes
+	rejected  []Record
+	contests  []Record
 }
 
 // NewReplica returns a replica that has no state until Run.
@@ -138,7 +143,9 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 		tending: make(chan struct{}, 1),
 		stale:   "the state is not restored yet",
 		told:    told{},
-		failing: map[string]string{},
+
+		appending: map[crdt.Stamp]uint64{},
+		failing:   map[string]string{},
 	}, nil
 }
 

@@ -111,12 +111,23 @@ func (r *Replica) adoptNewest(ctx context.Context) (bool, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.core.State() == nil && best >= 0 {
-		newest := found[best]
-		reports, _ := r.core.Adopt(Transfer{State: newest.State}, true)
-		r.report(reports)
-		r.recalled = fmt.Sprintf("the snapshot of %s from %s", newest.Taken.UTC().Format(time.RFC3339), names[best])
-		r.touched.addAll()
-		r.changed.raise()
+		r.recalled = fmt.Sprintf("the snapshot of %s from %s", found[best].Taken.UTC().Format(time.RFC3339), names[best])
+		r.begin(found, best)
 	}
 	return r.core.State() != nil, errors.Join(failed...)
+}
+
+// begin makes one of the snapshots the state. What the others have and it lacks, for instance
+// because they are of branches that do not know of each other, is offered. The caller holds mu.
+func (r *Replica) begin(found []Snapshot, best int) {
+	reports, _ := r.core.Adopt(Transfer{State: found[best].State}, true)
+	for i, other := range found {
+		if i != best {
+			reports = append(reports, r.core.Reconcile(other.State)...)
+		}
+	}
+	r.report(reports)
+	r.replaced()
+	r.touched.addAll()
+	r.changed.raise()
 }

@@ -26,6 +26,9 @@ func (r *Replica) save(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		if err := r.secured(ctx); err != nil {
+			return err
+		}
 		began := r.cfg.Wall()
 		r.saveTo(ctx, state)
 		saved = state.Anchor
@@ -123,7 +126,8 @@ func (r *Replica) saveLast(ctx context.Context) error {
 		}
 		return errAudit
 	})
-	if errors.Is(err, errAudit) {
+	r.tidyJournal()
+	if errors.Is(err, errAudit) && r.secure() {
 		r.saveTo(ctx, <-copied)
 	}
 	return nil

@@ -34,9 +34,10 @@ func (j *diskJournal) Append(list []events.Event) error {
 	return errors.Join(err, j.file.Sync())
 }
 
-func (*diskJournal) Load() ([]events.Event, error) { return nil, nil }
-func (*diskJournal) Mark() uint64                  { return 0 }
-func (*diskJournal) Forget(uint64) error           { return nil }
+func (*diskJournal) Load() ([]events.Event, error)       { return nil, nil }
+func (*diskJournal) Mark() uint64                        { return 0 }
+func (*diskJournal) Forget(uint64, []events.Event) error { return nil }
+func (*diskJournal) Crowded() bool                       { return false }
 
 // toldReplica tells others of its changes without the log, over mesh.
 func toldReplica(b *testing.B, log, mesh *server, i int) *replica {

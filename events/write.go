@@ -228,6 +228,7 @@ func (r *Replica) settled(e crdt.Entry) Result {
 	if result != "" {
 		delete(r.told, e.Stamp)
 	} else {
+		r.lacks++ // the log may lose it before this replica folds it
 		r.touched.add(e.Key)
 		r.changed.raise()
 		poke(r.offers)

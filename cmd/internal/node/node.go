@@ -128,7 +128,7 @@ func (n *Node) openReplica(context.Context) error {
 		PeerState: func(ctx context.Context, fits func(events.Position) bool) (events.Transfer, bool) {
 			return n.exchange.State(ctx, fits) // it is there before Run
 		},
-		Journal:   newJournal(filepath.Join(n.cfg.DataDir, "pending.journal")),
+		Journal:   newJournal(filepath.Join(n.cfg.DataDir, "pending.journal"), n.component("journal")),
 		Broadcast: func(list []events.Event) { n.exchange.Broadcast(list) }, // it is there before Run
 		Logger:    n.component("replica"), Registerer: n.metrics,
 	})
