@@ -2,25 +2,29 @@ package broker
 
 import (
 	"crypto/ed25519"
-	"crypto/hkdf"
 	"crypto/rand"
-	"crypto/sha256"
 	"crypto/tls"
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"fmt"
 	"math/big"
 	"time"
+
+	"golang.org/x/crypto/scrypt"
 )
 
 // meshHost is the name in the certificate of all members: addresses change, the secret does not.
 const meshHost = "sluice-mesh"
 
+// guessCost makes each guess at the secret, which the certificate that a member shows to anybody
+// allows to check, cost 32 MiB and some tens of milliseconds.
+const guessCost = 1 << 15
+
 // meshTLS lets members prove to each other that they know the secret, without showing it: all of
 // them make the same key and certificate of it, and trust nothing else, in both directions.
 // (Ed25519 signatures are deterministic, RFC 8032.)
 func meshTLS(secret string) (*tls.Config, error) {
-	seed, err := hkdf.Key(sha256.New, []byte(secret), nil, "sluice/v1/mesh/tls", ed25519.SeedSize)
+	seed, err := scrypt.Key([]byte(secret), []byte("sluice/v1/mesh/tls"), guessCost, 8, 1, ed25519.SeedSize)
 	if err != nil {
 		return nil, fmt.Errorf("derive the key of the mesh: %w", err)
 	}
