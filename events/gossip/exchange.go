@@ -67,6 +67,7 @@ type ExchangeConfig struct {
 // where the log cannot give it. Nothing here is lost for ever by a lost message.
 type Exchange struct {
 	cfg    ExchangeConfig
+	paths  []*path
 	store  Store
 	states states
 	again  chan struct{} // asks for a round now
@@ -79,7 +80,7 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 		return nil, fmt.Errorf("configure exchange: %w", err)
 	}
 	return &Exchange{
-		cfg: cfg, store: cfg.Store, again: make(chan struct{}, 1), within: roundTimeout,
+		cfg: cfg, paths: newPaths(cfg.Ways), store: cfg.Store, again: make(chan struct{}, 1), within: roundTimeout,
 		states: newStates(cfg.Subjects.Namespace),
 	}, nil
 }
@@ -93,7 +94,7 @@ func (x *Exchange) Broadcast(list []events.Event) {
 			x.cfg.Log.Error().Err(err).Msg("pending changes cannot be told")
 			return
 		}
-		if err := tellOver(x.cfg.Ways, x.cfg.Subjects.Peer(kindDelta), data); err != nil {
+		if err := tellOver(context.Background(), x.paths, x.cfg.Subjects.Peer(kindDelta), data); err != nil {
 			x.cfg.Log.Debug().Err(err).Msg("pending changes not sent")
 			return
 		}

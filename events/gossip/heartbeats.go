@@ -24,7 +24,7 @@ const (
 
 // Heartbeats exchanges the status of replicas. Safe for concurrent use.
 type Heartbeats struct {
-	ways         []Way
+	paths        []*path
 	status, ping string
 	log          zerolog.Logger
 }
@@ -34,17 +34,17 @@ func New(ways []Way, s events.Subjects, log zerolog.Logger) (*Heartbeats, error)
 	if err := s.Validate(); err != nil {
 		return nil, fmt.Errorf("configure heartbeats: %w", err)
 	}
-	return &Heartbeats{ways: ways, status: s.Peer(kindStatus), ping: s.Peer(kindPing), log: log}, nil
+	return &Heartbeats{paths: newPaths(ways), status: s.Peer(kindStatus), ping: s.Peer(kindPing), log: log}, nil
 }
 
 // Publish tells every replica of the namespace, this one too, what s says. It does not wait
 // for anybody; an error means that it was not sent.
-func (h *Heartbeats) Publish(_ context.Context, s events.Status) error {
+func (h *Heartbeats) Publish(ctx context.Context, s events.Status) error {
 	data, err := encode(s)
 	if err != nil {
 		return err
 	}
-	if err := tellOver(h.ways, h.status, data); err != nil {
+	if err := tellOver(ctx, h.paths, h.status, data); err != nil {
 		return fmt.Errorf("publish status: %w", err)
 	}
 	return nil
@@ -70,8 +70,8 @@ func (h *Heartbeats) Run(ctx context.Context, own func() events.Status, handle f
 	defer watching.Wait()
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
-	for _, w := range h.ways {
-		l := listener{w, w.NATS.NewInbox(), w.NATS.StatusChanged(nats.CONNECTED)}
+	for _, w := range h.paths {
+		l := listener{w.Way, w.NATS.NewInbox(), w.NATS.StatusChanged(nats.CONNECTED)}
 		defer w.NATS.RemoveStatusListener(l.connected)
 		for _, subject := range []string{h.status, h.ping, l.inbox} {
 			sub, err := w.NATS.ChanSubscribe(subject, msgs)

@@ -282,7 +282,7 @@ func (x *Exchange) ask(ctx context.Context, node string, q request) (response, e
 	}
 	ctx, cancel := context.WithTimeout(ctx, askTimeout)
 	defer cancel()
-	m, err := askOver(ctx, x.cfg.Ways, x.subject(node), data)
+	m, err := askOver(ctx, x.paths, x.subject(node), data)
 	if err != nil {
 		return response{}, fmt.Errorf("ask %s to %s: %w", node, q.Op, err)
 	}

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync/atomic"
+	"time"
 
 	"github.com/nats-io/nats.go"
 )
@@ -16,30 +18,86 @@ type Way struct {
 	NATS *nats.Conn
 }
 
+// patience is how long a connection may take to accept a message.
+const patience = 50 * time.Millisecond
+
+var errHangs = errors.New("the connection is looking for its server")
+
+// path is a way that keeps nobody waiting: while a connection looks up its server and dials, all
+// calls to it hang.
+type path struct {
+	Way
+	hangs atomic.Bool
+}
+
+func newPaths(ways []Way) []*path {
+	paths := make([]*path, len(ways))
+	for i, w := range ways {
+		paths[i] = &path{Way: w}
+	}
+	return paths
+}
+
+// call does something short with the connection, unless it is known to hang, or does not come
+// back in time; then it is done later, or fails later.
+func (p *path) call(ctx context.Context, do func() error) error {
+	if p.hangs.Load() {
+		return errHangs
+	}
+	done := make(chan error, 1)
+	go func() { done <- do() }()
+	t := time.NewTimer(patience)
+	defer t.Stop()
+	select {
+	case err := <-done:
+		return err
+	case <-t.C:
+	case <-ctx.Done():
+	}
+	p.hangs.Store(true)
+	go func() {
+		<-done
+		p.hangs.Store(false)
+	}()
+	return errHangs
+}
+
+// reachable is nil if the connection is up.
+func (p *path) reachable() error {
+	if !p.NATS.IsConnected() {
+		return nats.ErrDisconnected
+	}
+	return nil
+}
+
 // tellOver sends over all ways: what arrives more than once does no harm. An error means that it
 // was sent over none.
-func tellOver(ways []Way, subject string, data []byte) error {
+func tellOver(ctx context.Context, paths []*path, subject string, data []byte) error {
 	var errs []error
-	for _, w := range ways {
-		if err := w.NATS.Publish(subject, data); err != nil {
-			errs = append(errs, fmt.Errorf("over the %s: %w", w.Name, err))
+	for _, p := range paths {
+		if err := p.call(ctx, func() error { return p.NATS.Publish(subject, data) }); err != nil {
+			errs = append(errs, fmt.Errorf("over the %s: %w", p.Name, err))
 		}
 	}
-	if len(errs) < len(ways) {
+	if len(errs) < len(paths) {
 		return nil
 	}
 	return errors.Join(errs...)
 }
 
 // askOver asks over the first of the ways that reaches somebody who listens.
-func askOver(ctx context.Context, ways []Way, subject string, data []byte) (*nats.Msg, error) {
+func askOver(ctx context.Context, paths []*path, subject string, data []byte) (*nats.Msg, error) {
 	var errs []error
-	for _, w := range ways {
-		m, err := w.NATS.RequestWithContext(ctx, subject, data)
+	for _, p := range paths {
+		var m *nats.Msg
+		err := p.call(ctx, p.reachable)
+		if err == nil {
+			m, err = p.NATS.RequestWithContext(ctx, subject, data)
+		}
 		if err == nil {
 			return m, nil
 		}
-		errs = append(errs, fmt.Errorf("over the %s: %w", w.Name, err))
+		errs = append(errs, fmt.Errorf("over the %s: %w", p.Name, err))
 		if ctx.Err() != nil {
 			break
 		}

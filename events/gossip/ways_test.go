@@ -1,9 +1,16 @@
 package gossip_test
 
 import (
+	"errors"
+	"fmt"
+	"net"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
+	"github.com/nats-io/nats.go"
 
 	"sluice/events"
 	"sluice/events/gossip"
@@ -92,4 +99,63 @@ func TestExchangeOverEveryWay(t *testing.T) {
 		outside.Adopt(events.Transfer{State: stateOf(entries("s", 5000, 300))})
 		until(t, "it is taken over", y, func() bool { return a.Position() == outside.Position() && a.Position().StreamID != "" })
 	})
+}
+
+// blockedDialer dials once, then hangs until it is released: a name server that does not answer.
+type blockedDialer struct {
+	dialled atomic.Bool
+	hanging chan struct{} // closed when it hangs
+	release chan struct{}
+}
+
+func (d *blockedDialer) Dial(network, address string) (net.Conn, error) {
+	if d.dialled.CompareAndSwap(false, true) {
+		return net.Dial(network, address)
+	}
+	select {
+	case <-d.hanging:
+	default:
+		close(d.hanging)
+	}
+	<-d.release
+	return nil, errors.New("released")
+}
+
+// TestWayThatHangs: a connection that looks for its server makes callers wait; others are told all
+// the same, at once.
+func TestWayThatHangs(t *testing.T) {
+	mesh, log := startServer(t, -1), startServer(t, -1)
+	d := &blockedDialer{hanging: make(chan struct{}), release: make(chan struct{})}
+	hung, err := nats.Connect(log.ClientURL(), nats.SetCustomDialer(d), nats.MaxReconnects(-1), nats.ReconnectWait(time.Millisecond), nats.ReconnectBufSize(-1))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(hung.Close)
+	released := sync.OnceFunc(func() { close(d.release) })
+	ways := []gossip.Way{{Name: "log", NATS: hung}, {Name: "mesh", NATS: connect(t, mesh.ClientURL())}}
+	a, b := newStore(1), newStore(2)
+	x := joinOver(t, ways, "a", a, "b")
+	join(t, connect(t, mesh.ClientURL()), "b", b)
+	until(t, "both have met", nil, func() bool { return x.Round(t.Context()) })
+	stop(log)
+	<-d.hanging
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		for n := range 3 {
+			x.Broadcast(told(entries(fmt.Sprint("late-", n), 1, 10)))
+			if !x.Round(t.Context()) {
+				t.Error("no round over the other way")
+			}
+		}
+	}()
+	select {
+	case <-ended:
+	case <-time.After(patience):
+		t.Error("telling the others waits for a connection that hangs")
+		released()
+		<-ended
+	}
+	until(t, "the others are told", nil, func() bool { return len(b.Accepted()) == 3 })
+	released() // before anything ends that needs the connection
 }

@@ -90,6 +90,9 @@ func (c *Conn) dial(cfg ConnConfig, suffix string, auth []nats.Option) (*nats.Co
 		// connection for ever.
 		nats.IgnoreAuthErrorAbort(),
 		nats.ReconnectBufSize(-1),
+		// While it dials, all calls to the connection wait. The dialer looks names up within its own
+		// time; the library would do it before, without any.
+		nats.SkipHostLookup(),
 	}
 	opts = append(opts, c.handlers(c.log.With().Str("connection", strings.TrimSpace("main"+suffix)).Logger())...)
 	opts = append(opts, auth...)
