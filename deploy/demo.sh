@@ -157,14 +157,14 @@ more_proxies() {
 	docker service scale -d ${stack}_proxy=6 >/dev/null
 	await 120 "six proxies are ready" are_healthy 6
 	show "docker exec <the sixth> cat /cfg/haproxy.cfg:"
-	docker exec "$(proxies | head -n 1)" cat /cfg/haproxy.cfg | grep -E '^frontend services|^backend go-demo-be8080_0|server go-demo go-demo:8080' | sed 's/^/      /'
+	docker exec "$(proxies | sed -n 1p)" cat /cfg/haproxy.cfg | grep -E '^frontend services|^backend go-demo-be8080_0|server go-demo go-demo:8080' | sed 's/^/      /'
 	await 10 "all six have the same file" same_config
 }
 
 lost_proxy() {
 	title "a proxy is lost: its replacement has the same configuration"
 	show "docker rm -f <one proxy>"
-	docker rm -f "$(proxies | head -n 1)" >/dev/null
+	docker rm -f "$(proxies | sed -n 1p)" >/dev/null
 	await 120 "six proxies again" are_healthy 6
 	await 10 "all six have the same file" same_config
 }

@@ -75,8 +75,8 @@ fetch() {
 # reload, so that has to be the wrapper's.
 wrap() {
 	local loader libraries
-	loader=$(find "$work/root/" -name 'ld-linux*.so.*' -printf '%P\n' | head -n 1)
-	libraries=$(find "$work/root/" -name libc.so.6 -printf '%P\n' | head -n 1)
+	loader=$(find "$work/root/" -name 'ld-linux*.so.*' -printf '%P\n' | sed -n 1p)
+	libraries=$(find "$work/root/" -name libc.so.6 -printf '%P\n' | sed -n 1p)
 	mkdir "$work/loader"
 	ln -s "../root/$loader" "$work/loader/haproxy"
 	cat >"$work/haproxy" <<-END

@@ -23,7 +23,7 @@ need_go() {
 		die "this Go cannot build the project" "Install Go $need or newer"
 	have=${have#go}
 	have=${have%%[ -]*}
-	[ "$(printf '%s\n' "$need" "$have" | sort -V | head -n 1)" = "$need" ] ||
+	[ "$(printf '%s\n' "$need" "$have" | sort -V | sed -n 1p)" = "$need" ] ||
 		die "Go $have is too old" "Install Go $need or newer"
 }
 

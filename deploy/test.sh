@@ -101,7 +101,7 @@ with_haproxy() {
 	local branch=$1 directory
 	directory=$(deploy/haproxy.sh "$branch") || return
 	shift
-	"$directory/haproxy" -v | head -n 1
+	"$directory/haproxy" -v | sed -n 1p # not head, which may leave before haproxy has told all
 	PATH=$directory:$PATH go test -count=1 -timeout 15m "$@" 2>&1 | sed "s/^/$branch: /"
 }
 

@@ -10,7 +10,7 @@ func (s *session) observe(m Message, effects []Effect) {
 		r.metrics.skew.Set(r.skew.Seconds())
 	}
 	r.info.Last = max(r.info.Last, m.Seq)
-	if r.grown(m.Seq) {
+	if r.bytes += uint64(len(m.Subject) + len(m.Data)); r.grown() {
 		poke(r.tending)
 	}
 	for _, e := range effects {

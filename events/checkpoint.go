@@ -36,9 +36,17 @@ func (c checkpoints) sorted() checkpoints {
 	return c
 }
 
+// newest is the position of the newest valid one; 0: there is none.
+func (c checkpoints) newest() uint64 {
+	if len(c.valid) == 0 {
+		return 0
+	}
+	return c.valid[len(c.valid)-1].Anchor.Seq
+}
+
 // due decides whether the state at seq is worth a checkpoint: always while there are too few, then
-// when it is old, or when much was logged since.
-func (c checkpoints) due(seq uint64, info LogInfo, now time.Time, every time.Duration) bool {
+// when it is old, or when much was logged since, that is bytes as far as they were counted.
+func (c checkpoints) due(seq, bytes uint64, info LogInfo, now time.Time, every time.Duration) bool {
 	if len(c.valid) == 0 {
 		return true
 	}
@@ -48,7 +56,7 @@ func (c checkpoints) due(seq uint64, info LogInfo, now time.Time, every time.Dur
 	}
 	age, grown := now.Sub(newest.Taken), seq-newest.Anchor.Seq
 	switch {
-	case info.MaxBytes > 0 && info.share(grown) >= float64(info.MaxBytes)*growth:
+	case info.MaxBytes > 0 && max(info.share(grown), float64(bytes)) >= float64(info.MaxBytes)*growth:
 		return true
 	case len(c.valid) < checkpointsKept:
 		return age >= every/6

@@ -99,23 +99,25 @@ func TestCheckpointIsDue(t *testing.T) {
 		seqs  []uint64
 		age   time.Duration
 		state uint64
+		bytes uint64
 		due   bool
 	}{
-		{"none yet", nil, 0, 1, true},
-		{"no step further", []uint64{500}, time.Hour, 500, false},
-		{"a branch that went less far", []uint64{500}, time.Hour, 400, false},
-		{"too few, and some time went by", []uint64{500}, 11 * time.Minute, 501, true},
-		{"too few, just made", []uint64{500}, time.Minute, 501, false},
-		{"old, and little happened", []uint64{300, 400, 500}, 2 * time.Hour, 510, false},
-		{"old, and more happened", []uint64{300, 400, 500}, time.Hour, 600, true},
-		{"young, and very much happened", []uint64{300, 400, 500}, time.Minute, 601, true},
-		{"young", []uint64{300, 400, 500}, 59 * time.Minute, 590, false},
+		{"none yet", nil, 0, 1, 0, true},
+		{"no step further", []uint64{500}, time.Hour, 500, 0, false},
+		{"a branch that went less far", []uint64{500}, time.Hour, 400, 0, false},
+		{"too few, and some time went by", []uint64{500}, 11 * time.Minute, 501, 0, true},
+		{"too few, just made", []uint64{500}, time.Minute, 501, 0, false},
+		{"old, and little happened", []uint64{300, 400, 500}, 2 * time.Hour, 510, 0, false},
+		{"old, and more happened", []uint64{300, 400, 500}, time.Hour, 600, 0, true},
+		{"young, and very much happened", []uint64{300, 400, 500}, time.Minute, 601, 0, true},
+		{"young", []uint64{300, 400, 500}, 59 * time.Minute, 590, 0, false},
+		{"young, and few large messages came", []uint64{300, 400, 500}, time.Minute, 502, 100, true},
 	} {
 		kept := checkpointsAt(c.seqs...)
 		for i := range kept.valid {
 			kept.valid[i].Taken = now.Add(-c.age)
 		}
-		if got := kept.due(c.state, info, now, time.Hour); got != c.due {
+		if got := kept.due(c.state, c.bytes, info, now, time.Hour); got != c.due {
 			t.Errorf("%s: due %v", c.name, got)
 		}
 	}

@@ -95,7 +95,10 @@ type Replica struct {
 	info         LogInfo
 	skew         time.Duration   // stream time of the newest live message - wall
 	copies       []chan<- *State // of those who wait for an audited copy
-	tended       uint64          // the position when the archive was looked at
+	bytes        uint64          // of the messages that sessions have folded
+	tended       uint64          // bytes when the archive was looked at
+	newestKept   uint64          // position of the newest checkpoint that was seen
+	bytesKept    uint64          // bytes when that was made, or seen
 	kept         bool            // the journal holds changes
 	// lacks counts what has left accepted pending changes out of the journal; 0: it has them all.
 	lacks int

@@ -43,15 +43,15 @@ func (r *Replica) tend(ctx context.Context) error {
 func (r *Replica) tendOnce(ctx context.Context, every time.Duration) error {
 	ctx, cancel := context.WithTimeout(ctx, tendTimeout)
 	defer cancel()
-	seq := r.View().Seq
-	defer r.tendedAt(seq)
+	seq, bytes := r.tendsAt()
 	if held, err := r.cfg.Archive.Lease(ctx, 3*every); err != nil || !held {
 		return err
 	}
 	info, kept, err := r.assess(ctx)
-	if err == nil && kept.due(seq, info, r.cfg.Wall(), r.cfg.CheckpointEvery) {
+	if err == nil && kept.due(seq, r.since(kept), info, r.cfg.Wall(), r.cfg.CheckpointEvery) {
 		if err = r.checkpoint(ctx); err == nil {
 			info, kept, err = r.assess(ctx) // what counts is what is kept
+			r.counts(kept, bytes)
 		}
 	}
 	if err != nil {
@@ -69,16 +69,36 @@ func (r *Replica) tendOnce(ctx context.Context, every time.Duration) error {
 	return r.trim(ctx, info, kept.trimAt(info))
 }
 
-func (r *Replica) tendedAt(seq uint64) {
+// tendsAt notes that the archive is looked at now, with the position and the bytes counted until then.
+func (r *Replica) tendsAt() (seq, bytes uint64) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.tended = seq
+	r.tended = r.bytes
+	return r.core.Seq(), r.bytes
 }
 
-// grown reports whether the log has got so much longer since the archive was looked at that a
-// checkpoint may be due. The caller holds mu.
-func (r *Replica) grown(seq uint64) bool {
-	return r.cfg.Archive != nil && seq > r.tended && r.info.MaxBytes > 0 && r.info.share(seq-r.tended) >= float64(r.info.MaxBytes)*growth
+// grown reports whether so much was logged since the archive was looked at that a checkpoint
+// may be due. The caller holds mu.
+func (r *Replica) grown() bool {
+	return r.cfg.Archive != nil && r.info.MaxBytes > 0 && float64(r.bytes-r.tended) >= float64(r.info.MaxBytes)*growth
+}
+
+// since is how many bytes were counted since the newest checkpoint was; another replica's counts
+// from when it is seen.
+func (r *Replica) since(kept checkpoints) uint64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if newest := kept.newest(); newest != r.newestKept {
+		r.newestKept, r.bytesKept = newest, r.bytes
+	}
+	return r.bytes - r.bytesKept
+}
+
+// counts lets the bytes after the newest checkpoint, which was made just now, count from there.
+func (r *Replica) counts(kept checkpoints, bytes uint64) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.newestKept, r.bytesKept = kept.newest(), bytes
 }
 
 // checkpoint adds the audited state to the archive.

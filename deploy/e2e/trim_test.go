@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"errors"
 	"fmt"
 	"net/http"
 	"os"
@@ -35,20 +36,50 @@ func head(t testing.TB, js jetstream.JetStream) uint64 {
 	return s.CachedInfo().State.FirstSeq
 }
 
-// fillLog publishes events without effect until the log's head goes.
+// newestCheckpoint is the name of the newest one, which begins with its position; empty: none.
+func newestCheckpoint(t testing.TB, js jetstream.JetStream) string {
+	t.Helper()
+	store, err := js.ObjectStore(t.Context(), logStream+"_CHECKPOINTS")
+	if errors.Is(err, jetstream.ErrBucketNotFound) {
+		return ""
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	list, err := store.List(t.Context())
+	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
+		t.Fatal(err)
+	}
+	newest := ""
+	for _, o := range list {
+		newest = max(newest, o.Name)
+	}
+	return newest
+}
+
+// fillLog publishes events without effect until the log's head goes. A log of 4 MiB is full within
+// a moment, so that this waits for the checkpoints that are due at each sixteenth of it.
 func fillLog(t testing.TB, js jetstream.JetStream) {
 	t.Helper()
 	large := []byte(strings.Repeat("no event ", 12_000))
-	eventually(t, 60*time.Second, "the log's head is trimmed", func() error {
-		if first := head(t, js); first > 1 {
+	for range 20 {
+		before := newestCheckpoint(t, js)
+		for range 3 {
+			if _, err := js.Publish(t.Context(), "sluice.docker-flow.ctl.tick", large); err != nil {
+				t.Fatalf("fill the log: %v", err)
+			}
+		}
+		eventually(t, 30*time.Second, "another checkpoint", func() error {
+			if now := newestCheckpoint(t, js); now == before {
+				return fmt.Errorf("still %q", now)
+			}
 			return nil
+		})
+		if head(t, js) > 1 {
+			return
 		}
-		if _, err := js.Publish(t.Context(), "sluice.docker-flow.ctl.tick", large); err != nil {
-			return fmt.Errorf("fill the log: %w", err)
-		}
-		<-time.After(100 * time.Millisecond) // replicas that have a few seconds for 4 GiB have as much for 4 MiB
-		return fmt.Errorf("it begins at 1")
-	})
+	}
+	t.Fatal("60 large events are in a log of 4 MiB, and its head is not trimmed")
 }
 
 // TestTrimmedLog: a log that gets full loses its head and nothing else. Who has nothing starts
