@@ -1,6 +1,7 @@
 package e2e_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
@@ -46,14 +47,19 @@ func newestCheckpoint(t testing.TB, js jetstream.JetStream) string {
 	if err != nil {
 		t.Fatal(err)
 	}
-	list, err := store.List(t.Context())
-	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
-		t.Fatal(err)
-	}
 	newest := ""
-	for _, o := range list {
-		newest = max(newest, o.Name)
-	}
+	eventually(t, 20*time.Second, "the checkpoints are listed", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // a list whose last object goes meanwhile has no end
+		defer cancel()
+		list, err := store.List(ctx)
+		if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
+			return err
+		}
+		for _, o := range list {
+			newest = max(newest, o.Name)
+		}
+		return nil
+	})
 	return newest
 }
 

@@ -55,7 +55,7 @@ func (a *Archive) List(ctx context.Context) ([]events.Checkpoint, error) {
 	if err != nil {
 		return nil, err
 	}
-	found, err := b.store.List(ctx)
+	found, err := b.list(ctx)
 	if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
 		return nil, a.log.readError("list checkpoints", err)
 	}

@@ -52,6 +52,20 @@ func (b *objects) metaSubject(name string) string {
 	return fmt.Sprintf(objectMeta, b.name) + base64.URLEncoding.EncodeToString([]byte(name))
 }
 
+// list tries more than once: the library waits in vain for the end of a list whose last object
+// is removed meanwhile.
+func (b *objects) list(ctx context.Context) ([]*jetstream.ObjectInfo, error) {
+	for {
+		attempt, cancel := context.WithTimeout(ctx, attemptTimeout)
+		found, err := b.store.List(attempt)
+		late := attempt.Err() != nil
+		cancel()
+		if err == nil || !late || ctx.Err() != nil {
+			return found, err
+		}
+	}
+}
+
 // objects finds the bucket of checkpoints. jetstream.ErrBucketNotFound, ErrUnfitBucket,
 // ErrUnavailable.
 func (a *Archive) objects(ctx context.Context) (*objects, error) {
