@@ -260,6 +260,20 @@ func TestGivenUpChangesAreTold(t *testing.T) {
 		t.Errorf("given up: %+v", list)
 	}
 	a.holds("old", "")
+	t.Run("at once if there is a state", func(t *testing.T) {
+		snap := snapshot(t, crdt.NewMap())
+		snap.Namespace, snap.State.Params, snap.State.Ref = testLog.Namespace, events.DefaultParams(), uint64(time.Now().UnixMilli())
+		a := runReplica(t, newMemLog(), func() {}, func(c *events.ReplicaConfig) {
+			c.Snapshots, c.Journal = []events.Snapshots{&shelf{data: encoded(t, snap)}}, &pad{list: []events.Event{event}}
+		})
+		a.fresh()
+		if list := a.Rejected(); len(list) != 1 || list[0].Actor != "ann" {
+			t.Errorf("given up: %+v", list)
+		}
+		if v := a.View(); v.Pending != 0 || v.Problem != "" {
+			t.Errorf("%d pending, problem %q", v.Pending, v.Problem)
+		}
+	})
 }
 
 // A journal that cannot be read is an operator's business, and no reason not to serve.

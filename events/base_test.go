@@ -4,8 +4,6 @@ import (
 	"context"
 	"testing"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"sluice/events"
 )
 
@@ -22,13 +20,7 @@ func TestBaseFromAnotherReplica(t *testing.T) {
 	there.fresh()
 	last := there.put("new", `{"v":2}`)
 	there.until("audited to the end", func(events.View) bool { return audited.seq() >= last.Seq })
-	st, err := s.jetstream().Stream(t.Context(), testLog.Stream())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Purge(t.Context(), jetstream.WithPurgeSequence(last.Seq)); err != nil {
-		t.Fatal(err)
-	}
+	s.trim(last.Seq)
 	var asked, fitting int
 	away = startReplica(s, func(c *events.ReplicaConfig) {
 		c.Snapshots, c.Journal = []events.Snapshots{old}, &pad{}

@@ -5,6 +5,7 @@ import (
 	"crypto/rand"
 	"errors"
 	"fmt"
+	"os"
 	"sync"
 	"testing"
 	"time"
@@ -71,6 +72,32 @@ func (s *server) jetstream() jetstream.JetStream {
 		s.tb.Fatal(err)
 	}
 	return js
+}
+
+// trim removes the log's head, whatever needs it.
+func (s *server) trim(first uint64) {
+	s.tb.Helper()
+	log, err := s.jetstream().Stream(s.tb.Context(), testLog.Stream())
+	if err == nil {
+		err = log.Purge(s.tb.Context(), jetstream.WithPurgeSequence(first))
+	}
+	if err != nil {
+		s.tb.Fatal(err)
+	}
+}
+
+// backup copies the store of a server that r follows and that goes on afterwards.
+func (s *server) backup(r *replica) string {
+	s.tb.Helper()
+	s.stop()
+	r.stalled()
+	dir := s.tb.TempDir()
+	if err := os.CopyFS(dir, os.DirFS(s.dir)); err != nil {
+		s.tb.Fatal(err)
+	}
+	s.start()
+	r.fresh()
+	return dir
 }
 
 // shelf is a snapshot store in memory that can be out of reach.

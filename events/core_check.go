@@ -2,6 +2,7 @@ package events
 
 import (
 	"fmt"
+	"slices"
 
 	"sluice/crdt"
 )
@@ -12,17 +13,6 @@ type Violation struct {
 	// Invariant names it as the README does, e.g. "I3".
 	Invariant string
 	Text      string
-}
-
-// sight is what readers see of one key.
-type sight struct {
-	entry crdt.Entry
-	ok    bool
-}
-
-func (c *Core) sight(key string) sight {
-	e, ok := c.Visible(key)
-	return sight{e, ok}
 }
 
 // checkStep compares what readers saw of the key of e before the serving fold took it in with
@@ -41,24 +31,16 @@ func (c *Core) checkStep(e Effect, held PendingEntry, reports []Report) []Violat
 	if e.Result == ResultFuture && held.Accepted && !held.Own && held.Entry.Compare(e.Entry) == 0 {
 		broken("I6", "a change that was admitted from another replica is too far ahead of the log's time")
 	}
-	before, after := e.Prior, c.sight(e.Entry.Key)
+	before := e.Prior
 	if held.Accepted && held.Entry.Compare(before) > 0 {
 		before = held.Entry
 	}
-	if !before.Live() || after.ok && after.entry.Compare(before) >= 0 || reported(reports, e.Entry.Key) {
-		return out
+	after, ok := c.Visible(e.Entry.Key)
+	fell := before.Live() && (!ok || after.Compare(before) < 0)
+	if fell && !slices.ContainsFunc(reports, func(r Report) bool { return r.Entry.Key == e.Entry.Key }) {
+		broken("I3", fmt.Sprintf("version %s fell back to %s without a report", before.Stamp, after.Stamp))
 	}
-	broken("I3", fmt.Sprintf("version %s fell back to %s without a report", before.Stamp, after.entry.Stamp))
 	return out
-}
-
-func reported(reports []Report, key string) bool {
-	for _, r := range reports {
-		if r.Entry.Key == key {
-			return true
-		}
-	}
-	return false
 }
 
 // checkPending looks at everything that is pending (I7).

@@ -66,16 +66,6 @@ func (c *Core) Held(ch Change, own crdt.Stamp) (crdt.Entry, bool) {
 	return held.Entry, ok && !other && ch.same(held.Entry)
 }
 
-// Restore takes in own accepted writes that were pending when the process before this one
-// ended, before there is a state or after.
-func (c *Core) Restore(list []crdt.Entry) {
-	for _, e := range list {
-		if s := c.State(); s == nil || !beats(s, e) {
-			c.pending.Put(PendingEntry{Entry: e, Own: true, Accepted: true})
-		}
-	}
-}
-
 // Accept ends the way of an own write that somebody is told yes for before the log has it:
 // readers see it, Offers offers it, peers should be told. False: it is pointless, since the
 // fold has met it already, or the state beats it or has moved on by more than R.

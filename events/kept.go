@@ -21,9 +21,9 @@ func (r *Replica) restorePending() {
 	if len(list) == 0 {
 		return
 	}
-	for _, e := range list {
-		r.core.Restore([]crdt.Entry{e.Entry()})
+	for _, e := range list { // one after the other, so that reports know who asked
 		r.told.add(e, r.core.Pending())
+		r.report(r.core.Recall([]crdt.Entry{e.Entry()}))
 	}
 	r.kept = true
 	r.touched.addAll()

@@ -8,8 +8,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"sluice/crdt"
 	"sluice/crdt/hlc"
 	"sluice/events"
@@ -144,13 +142,7 @@ func TestHeadlessLogNeedsASnapshot(t *testing.T) {
 	a.fresh()
 	last := a.put("a", `{"v":1}`)
 	a.stop()
-	stream, err := s.jetstream().Stream(t.Context(), testLog.Stream())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := stream.Purge(t.Context(), jetstream.WithPurgeSequence(last.Seq)); err != nil {
-		t.Fatal(err)
-	}
+	s.trim(last.Seq)
 	kept.set(true)
 	b := startReplica(s, withShelf(kept))
 	b.until("told that the snapshot is out of reach", func(v events.View) bool {

@@ -2,7 +2,6 @@ package events_test
 
 import (
 	"fmt"
-	"os"
 	"testing"
 
 	"sluice/events"
@@ -21,14 +20,7 @@ func restartOnALostTail(t *testing.T, further bool) {
 	a := startReplica(s, withShelf(kept))
 	a.fresh()
 	a.put("old", `{"v":1}`)
-	s.stop()
-	a.stalled()
-	backup := t.TempDir()
-	if err := os.CopyFS(backup, os.DirFS(s.dir)); err != nil {
-		t.Fatal(err)
-	}
-	s.start()
-	a.fresh()
+	backup := s.backup(a)
 	lost := a.put("young", `{"v":2}`)
 	a.until("saved", func(events.View) bool { return kept.seq() >= lost.Seq })
 	a.stop()

@@ -6,8 +6,6 @@ import (
 	"testing"
 	"time"
 
-	"github.com/nats-io/nats.go/jetstream"
-
 	"sluice/crdt"
 	"sluice/events"
 	"sluice/events/stream"
@@ -62,13 +60,7 @@ func TestNewLog(t *testing.T) {
 	b.fresh()
 	last := b.put("b", `{"v":2}`)
 	b.stop()
-	st, err := s.jetstream().Stream(t.Context(), testLog.Stream())
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := st.Purge(t.Context(), jetstream.WithPurgeSequence(last.Seq+1)); err != nil {
-		t.Fatal(err)
-	}
+	s.trim(last.Seq + 1)
 	a = startReplicaOn(s, func(c *events.ReplicaConfig, log *stream.Log) {
 		c.Snapshots, c.Archive = []events.Snapshots{kept}, stream.NewArchive(log)
 	})

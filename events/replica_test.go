@@ -3,7 +3,6 @@ package events_test
 import (
 	"errors"
 	"fmt"
-	"os"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -151,14 +150,7 @@ func TestLostTailIsOfferedAgain(t *testing.T) {
 	a := startReplica(s, nil)
 	a.fresh()
 	a.put("old", `{"v":1}`)
-	s.stop()
-	a.stalled()
-	backup := t.TempDir()
-	if err := os.CopyFS(backup, os.DirFS(s.dir)); err != nil {
-		t.Fatal(err)
-	}
-	s.start()
-	a.fresh()
+	backup := s.backup(a)
 	lost := a.put("young", `{"v":2}`)
 	s.stop()
 	a.stalled()
