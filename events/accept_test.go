@@ -261,10 +261,16 @@ func TestGivenUpChangesAreTold(t *testing.T) {
 	}
 	a.holds("old", "")
 	t.Run("at once if there is a state", func(t *testing.T) {
-		snap := snapshot(t, crdt.NewMap())
-		snap.Namespace, snap.State.Params, snap.State.Ref = testLog.Namespace, events.DefaultParams(), uint64(time.Now().UnixMilli())
-		a := runReplica(t, newMemLog(), func() {}, func(c *events.ReplicaConfig) {
-			c.Snapshots, c.Journal = []events.Snapshots{&shelf{data: encoded(t, snap)}}, &pad{list: []events.Event{event}}
+		log, kept := newMemLog(), &shelf{}
+		before := runReplica(t, log, func() {}, withShelf(kept))
+		before.fresh()
+		last := before.put("x", `{"v":1}`)
+		before.stop()
+		if kept.seq() != last.Seq {
+			t.Fatalf("the snapshot is of %d, want %d", kept.seq(), last.Seq)
+		}
+		a := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) {
+			c.Snapshots, c.Journal = []events.Snapshots{kept}, &pad{list: []events.Event{event}}
 		})
 		a.fresh()
 		if list := a.Rejected(); len(list) != 1 || list[0].Actor != "ann" {
