@@ -359,3 +359,24 @@ func removeParts(tb testing.TB, s *testServer, name string, n int) {
 		}
 	}
 }
+
+// A part that is not stored as it was sent makes no checkpoint; saved again, it is one.
+func TestArchiveSavesAgainWhatReadsBackDifferently(t *testing.T) {
+	a, s := newArchive(t)
+	save(t, a, snapshotAt(1, 1))
+	parts := "$O." + objectBucket + ".C.*"
+	if err := s.GlobalAccount().AddMapping(parts, "$O."+objectBucket+".C.elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	if err := a.Save(t.Context(), snapshotAt(2, 200)); !errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrCorruptSnapshot) {
+		t.Errorf("save while parts go elsewhere: %v", err)
+	}
+	if got := list(t, a); len(got) != 1 || got[0].Anchor.Seq != 1 {
+		t.Errorf("listed after it: %v", got)
+	}
+	s.GlobalAccount().RemoveMapping(parts)
+	save(t, a, snapshotAt(2, 200))
+	if got := list(t, a); len(got) != 2 {
+		t.Errorf("listed at last: %v", got)
+	}
+}

@@ -44,15 +44,19 @@ func (a *Archive) upload(ctx context.Context, b *objects, name string, data []by
 	return nil
 }
 
-// confirm reads the object back and gives it its metadata. Parts that the library sent again,
-// while the bucket's leader changed, may be copies of others.
+// confirm reads the object back and gives it its metadata. A part that the library sends again,
+// because the bucket had no leader just then, has the content of a later one: the next upload
+// does better.
 func (a *Archive) confirm(ctx context.Context, b *objects, meta jetstream.ObjectMeta, data []byte) error {
 	back, err := a.readBack(ctx, b, meta.Name)
+	if err == nil && !bytes.Equal(back, data) {
+		err = fmt.Errorf("%w: it reads back differently", events.ErrCorruptSnapshot)
+	}
+	if errors.Is(err, events.ErrCorruptSnapshot) {
+		return fmt.Errorf("%w: stored otherwise than it was sent, save it again: %v", events.ErrUnavailable, err)
+	}
 	if err != nil {
 		return err
-	}
-	if !bytes.Equal(back, data) {
-		return fmt.Errorf("%w: it reads back differently", events.ErrCorruptSnapshot)
 	}
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
