@@ -136,6 +136,7 @@ prepare_swarm() {
 	need_go
 	need_packages dockerd=docker.io iptables=iptables debootstrap=debootstrap unshare=util-linux ip=iproute2
 	need_packages docker=docker-cli # part of docker.io on older systems
+	need_packages docker-compose=docker-compose
 	build_consul
 }
 

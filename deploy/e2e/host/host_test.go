@@ -44,34 +44,43 @@ func eventually(t testing.TB, within time.Duration, what string, check func() er
 	t.Logf("%s: after %v", what, time.Since(since).Round(100*time.Millisecond))
 }
 
-const (
-	network = "edge"
-	proxy   = "edge-proxy"
-)
-
-// start runs a proxy that watches this Docker.
-func start(t testing.TB) {
+// socket is where this Docker listens.
+func socket(t testing.TB) string {
 	t.Helper()
 	host := os.Getenv("DOCKER_HOST")
 	if host == "" {
 		t.Fatal("no Docker: run deploy/test.sh swarm, which starts one of its own")
 	}
-	docker(t, "network", "create", network)
-	t.Cleanup(func() { docker(t, "network", "rm", network) })
-	run(t, proxy, "--volume", strings.TrimPrefix(host, "unix://")+":/var/run/docker.sock:ro", "sluice:latest",
+	return strings.TrimPrefix(host, "unix://")
+}
+
+// edge is a proxy, and the network of its containers.
+type edge struct{ network, proxy string }
+
+// start runs a proxy that watches this Docker.
+func start(t testing.TB) edge {
+	t.Helper()
+	e := edge{network: "edge", proxy: "edge-proxy"}
+	docker(t, "network", "create", e.network)
+	t.Cleanup(func() { docker(t, "network", "rm", e.network) })
+	e.run(t, e.proxy, "--volume", socket(t)+":/var/run/docker.sock:ro", "sluice:latest",
 		"run", "--docker-host", "unix:///var/run/docker.sock")
-	eventually(t, time.Minute, "the proxy is healthy", func() error {
-		if state := docker(t, "inspect", "-f", "{{.State.Health.Status}}", proxy); state != "healthy" {
-			return fmt.Errorf("it is %s", state)
-		}
-		return nil
-	})
+	eventually(t, time.Minute, "the proxy is healthy", func() error { return healthy(e.proxy) })
+	return e
+}
+
+func healthy(container string) error {
+	state, err := try("inspect", "-f", "{{.State.Health.Status}}", container)
+	if err != nil || state != "healthy" {
+		return fmt.Errorf("it is %q: %w", state, err)
+	}
+	return nil
 }
 
 // run starts a container of the network that is removed after the test.
-func run(t testing.TB, name string, args ...string) {
+func (e edge) run(t testing.TB, name string, args ...string) {
 	t.Helper()
-	docker(t, append([]string{"run", "--detach", "--name", name, "--network", network}, args...)...)
+	docker(t, append([]string{"run", "--detach", "--name", name, "--network", e.network}, args...)...)
 	t.Cleanup(func() {
 		if t.Failed() {
 			logs, err := try("logs", "--tail", "30", name)
@@ -82,25 +91,28 @@ func run(t testing.TB, name string, args ...string) {
 }
 
 // routed is nil if the proxy answers path with want.
-func routed(path, want string) error {
-	out, err := try("run", "--rm", "--network", network, "sluice-load:latest", "get", "http://"+proxy+path)
+func (e edge) routed(path, want string) error {
+	out, err := try("run", "--rm", "--network", e.network, "sluice-load:latest", "get", "http://"+e.proxy+path)
 	if !strings.Contains(out, want) {
 		return fmt.Errorf("%v: %.300s", err, out)
 	}
 	return nil
 }
 
-// TestLabelledContainers: a container is routed because of its labels, two of one service are
-// both asked, and a removed one is not routed any more.
-func TestLabelledContainers(t *testing.T) {
-	start(t)
-	labels := []string{"--label", "com.df.notify=true", "--label", "com.df.servicePath=/demo", "--label", "com.df.port=8080"}
-	run(t, "go-demo", append(labels, "sluice-demo:latest")...)
-	eventually(t, 10*time.Second, "routed", func() error { return routed("/demo/hello", "hello from go-demo") })
-	config := docker(t, "exec", proxy, "cat", "/cfg/haproxy.cfg")
+// follows checks that a container is routed because of its labels, and is not any more once it
+// is removed.
+func (e edge) follows(t testing.TB) {
+	t.Helper()
+	e.run(t, "go-demo", "--label", "com.df.notify=true", "--label", "com.df.servicePath=/demo", "--label", "com.df.port=8080",
+		"sluice-demo:latest")
+	eventually(t, 10*time.Second, "routed", func() error { return e.routed("/demo/hello", "hello from go-demo") })
+	config := docker(t, "exec", e.proxy, "cat", "/cfg/haproxy.cfg")
 	if !strings.Contains(config, "backend go-demo-be8080_0") {
 		t.Errorf("haproxy.cfg:\n%s", config)
 	}
 	docker(t, "rm", "-f", "go-demo")
-	eventually(t, 10*time.Second, "gone", func() error { return routed("/demo/hello", "503 Service Unavailable") })
+	eventually(t, 10*time.Second, "gone", func() error { return e.routed("/demo/hello", "503 Service Unavailable") })
 }
+
+// TestLabelledContainers: one container that is proxy and watcher.
+func TestLabelledContainers(t *testing.T) { start(t).follows(t) }
