@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # The whole story on the Docker of this machine: a stack of three proxies, one change that
-# reaches all of them, more proxies, lost proxies, a lost log, labels. Everything it starts is
-# removed at the end.
+# reaches all of them, more proxies, lost proxies, a lost log, labels. Everything it starts has a
+# name of its own and is removed at the end; it does not begin if one of these names is taken.
 #
-#   deploy/demo.sh           builds the images, plays, tidies up (about five minutes)
-#   deploy/demo.sh --keep    leaves the stack running
+#   deploy/demo.sh            builds the images, plays, tidies up (about five minutes)
+#   deploy/demo.sh --keep     leaves the stack running
+#   deploy/demo.sh --remove   removes what --keep left
 #
 # SLUICE_IMAGE, DEMO_IMAGE    images that are there already, instead of building them
 # CONSUL_IMAGE                Consul's, hashicorp/consul:1.22 if not given
@@ -14,14 +15,24 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 # shellcheck source=deploy/setup.sh
 . deploy/setup.sh
 
-stack=sluice
+stack=sluice-demo
+client=$stack-client
+services=(go-demo shop)
+volumes=("${stack}_broker" "${stack}_consul")
+secrets=("${stack}_tokens" "${stack}_watch_token" "${stack}_nats_token" "${stack}_cluster_key")
 keep=
-client=
+ours= # the names above are free or the demo's
 made_swarm=
 api=/v1/docker-flow-proxy
 
 title() { say "" && say "== $*"; }
 show() { say "   $*"; }
+
+# quietly COMMAND… shows what the command says only if it does not work.
+quietly() {
+	local out
+	out=$("$@" 2>&1) || die "this did not work: $*" "$out"
+}
 
 # await SECONDS WHAT COMMAND… repeats the command until it works.
 await() {
@@ -54,7 +65,7 @@ are_healthy() { [ "$(proxies | wc -l)" -eq "$1" ] && [ "$(addresses | wc -l)" -e
 # all_answer PATH WANT is true if every proxy answers so.
 all_answer() {
 	local address
-	for address in $(addresses); do ask "$address" 80 "$1" | grep -q "$2" || return 1; done
+	for address in $(addresses); do ask "$address" 80 "$1" | grep "$2" >/dev/null || return 1; done
 }
 
 # same_config is true if all proxies have one configuration.
@@ -64,18 +75,23 @@ tidy() {
 	local code=$?
 	trap '' INT TERM EXIT
 	if [ -n "$keep" ] && [ $code -eq 0 ]; then
-		say "" && say "The stack is left running. To remove it: docker stack rm $stack; docker service rm go-demo; docker rm -f $client"
+		say "" && say "The stack is left running. To remove it: deploy/demo.sh --remove"
 		exit 0
 	fi
-	title "tidying up"
-	[ -z "$client" ] || docker rm -f "$client" >/dev/null 2>&1 || true
-	docker service rm go-demo shop >/dev/null 2>&1 || true
-	docker stack rm $stack >/dev/null 2>&1 || true
-	gone
-	docker volume rm ${stack}_broker ${stack}_consul >/dev/null 2>&1 || true
-	docker secret rm sluice_tokens sluice_watch_token sluice_nats_token sluice_cluster_key >/dev/null 2>&1 || true
+	[ -z "$ours" ] || remove
 	[ -z "$made_swarm" ] || docker swarm leave --force >/dev/null 2>&1 || true
 	exit $code
+}
+
+remove() {
+	title "tidying up"
+	docker rm -f "$client" >/dev/null 2>&1 || true
+	# By label: the names may be somebody else's by now.
+	docker service ls -q --filter label=$stack | xargs -r docker service rm >/dev/null 2>&1 || true
+	docker stack rm $stack >/dev/null 2>&1 || true
+	gone
+	docker volume rm "${volumes[@]}" >/dev/null 2>&1 || true
+	docker secret rm "${secrets[@]}" >/dev/null 2>&1 || true
 }
 
 # gone waits until no container of the stack is left: volumes and networks in use stay.
@@ -94,8 +110,25 @@ check_docker() {
 		made_swarm=1
 	fi
 	[ "$(docker info -f '{{.Swarm.ControlAvailable}}')" = true ] || die "this node is no manager of its Swarm" "Run the demo on a manager."
-	[ -z "$(docker stack ls --format '{{.Name}}' | grep -x $stack || true)" ] ||
-		die "there is a stack called $stack already" "The demo would disturb it: run it on another Docker."
+}
+
+# check_names makes sure that nothing of somebody else's is disturbed or removed.
+check_names() {
+	local name
+	for name in "${services[@]}"; do is_free service "$name"; done
+	for name in "${volumes[@]}"; do is_free volume "$name"; done
+	for name in "${secrets[@]}"; do is_free secret "$name"; done
+	is_free container "$client"
+	is_free network "${stack}_proxy"
+	ours=1
+}
+
+# is_free KIND NAME
+is_free() {
+	if docker "$1" inspect "$2" >/dev/null 2>&1; then
+		die "there is a $1 called $2 already" "If deploy/demo.sh --keep left it: deploy/demo.sh --remove" \
+			"Else run the demo on another Docker: it would take the $1 for its own."
+	fi
 }
 
 build_images() {
@@ -103,21 +136,21 @@ build_images() {
 	if [ -z "${SLUICE_IMAGE:-}" ]; then
 		export SLUICE_IMAGE=sluice:latest
 		show "docker build -t sluice . (a few minutes)"
-		docker build -q -t sluice . >/dev/null
+		quietly docker build -q -t sluice .
 	fi
 	if [ -z "${DEMO_IMAGE:-}" ]; then
 		DEMO_IMAGE=go-demo:latest
 		show "docker build -t go-demo -f deploy/demo/Dockerfile ."
-		docker build -q -t go-demo -f deploy/demo/Dockerfile . >/dev/null
+		quietly docker build -q -t go-demo -f deploy/demo/Dockerfile .
 	fi
 }
 
 make_secrets() {
 	local watch=$1
-	printf 'demo:%s\nwatch:%s\n' "$token" "$watch" | docker secret create sluice_tokens - >/dev/null
-	printf '%s' "$watch" | docker secret create sluice_watch_token - >/dev/null
-	random | docker secret create sluice_nats_token - >/dev/null
-	random | docker secret create sluice_cluster_key - >/dev/null
+	printf 'demo:%s\nwatch:%s\n' "$token" "$watch" | docker secret create "${secrets[0]}" - >/dev/null
+	printf '%s' "$watch" | docker secret create "${secrets[1]}" - >/dev/null
+	random | docker secret create "${secrets[2]}" - >/dev/null
+	random | docker secret create "${secrets[3]}" - >/dev/null
 }
 
 random() { od -An -N24 -tx1 /dev/urandom | tr -d ' \n'; }
@@ -127,10 +160,10 @@ deploy_stack() {
 	show "docker stack deploy -c deploy/stack.yml -c deploy/stack.consul.yml $stack"
 	make_secrets "$(random)"
 	local socket=${DOCKER_HOST:-unix:///var/run/docker.sock}
-	HTTP_PORT=0 HTTPS_PORT=0 PUBLISH_MODE=host DOCKER_SOCKET=${socket#unix://} \
-		docker stack deploy --resolve-image never -c deploy/stack.yml -c deploy/stack.consul.yml -c deploy/e2e/swarm/override.yml $stack >/dev/null 2>&1
-	docker service create -d --no-resolve-image --name go-demo --network proxy --endpoint-mode dnsrr "$DEMO_IMAGE" >/dev/null
-	client=$(docker run -d --network proxy --entrypoint sleep "$SLUICE_IMAGE" infinity)
+	HTTP_PORT=0 HTTPS_PORT=0 PUBLISH_MODE=host DOCKER_SOCKET=${socket#unix://} quietly docker stack deploy --resolve-image never \
+		-c deploy/stack.yml -c deploy/stack.consul.yml -c deploy/e2e/swarm/override.yml -c deploy/demo/stack.yml $stack
+	docker service create -d --no-resolve-image --name go-demo --label $stack= --network ${stack}_proxy --endpoint-mode dnsrr "$DEMO_IMAGE" >/dev/null
+	docker run -d --name $client --network ${stack}_proxy --entrypoint sleep "$SLUICE_IMAGE" infinity >/dev/null
 	docker network connect ${stack}_control "$client"
 	await 120 "three proxies are ready" are_healthy 3
 }
@@ -185,12 +218,12 @@ lost_broker() {
 
 no_broker() { [ -z "$(docker ps -q --filter "label=com.docker.swarm.service.name=${stack}_broker")" ]; }
 
-changed() { ask proxy 8080 "$api/reconfigure?serviceName=again&servicePath=/again&port=8080&outboundHostname=go-demo&distribute=true" | grep -q '"Status":"OK"'; }
+changed() { ask proxy 8080 "$api/reconfigure?serviceName=again&servicePath=/again&port=8080&outboundHostname=go-demo&distribute=true" | grep '"Status":"OK"' >/dev/null; }
 
 labels() {
 	title "a service with labels needs no request at all"
 	show "docker service create --name shop --network proxy --label com.df.notify=true --label com.df.servicePath=/shop --label com.df.port=8080 …"
-	docker service create -d --no-resolve-image --name shop --network proxy --endpoint-mode dnsrr --label com.df.notify=true \
+	docker service create -d --no-resolve-image --name shop --label $stack= --network ${stack}_proxy --endpoint-mode dnsrr --label com.df.notify=true \
 		--label com.df.servicePath=/shop --label com.df.port=8080 "$DEMO_IMAGE" >/dev/null
 	await 60 "/shop/hello through every proxy" all_answer /shop/hello "hello from go-demo"
 	show "docker service rm shop"
@@ -201,14 +234,16 @@ labels() {
 main() {
 	case ${1:-} in
 	--keep) keep=1 ;;
+	--remove) remove && exit ;;
 	"") ;;
-	*) die "$1: not known" "deploy/demo.sh [--keep]" ;;
+	*) die "$1: not known" "deploy/demo.sh [--keep|--remove]" ;;
 	esac
 	need_packages docker=docker.io
 	token=$(random)
-	check_docker
 	trap tidy EXIT
 	trap 'exit 130' INT TERM
+	check_docker
+	check_names
 	build_images
 	deploy_stack
 	one_change
