@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
-	"net"
 	"net/http"
 	"net/http/httptest"
 	"net/netip"
@@ -170,16 +169,6 @@ func writeFile(path string, data []byte, mode fs.FileMode) error {
 		return err
 	}
 	return os.Rename(path+".new", path)
-}
-
-func freePort(t testing.TB) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }
 
 // echo is a backend that answers with what it saw.
