@@ -21,7 +21,7 @@ func docker(t testing.TB, args ...string) string {
 }
 
 func try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
 	if err != nil {
@@ -47,6 +47,8 @@ func eventually(t testing.TB, within time.Duration, what string, check func() er
 const (
 	network = "edge"
 	proxy   = "edge-proxy"
+	// patience is how long a test waits for what takes seconds on a quiet machine.
+	patience = 3 * time.Minute
 )
 
 // start runs a proxy that watches this Docker.
@@ -60,7 +62,7 @@ func start(t testing.TB) {
 	t.Cleanup(func() { docker(t, "network", "rm", network) })
 	run(t, proxy, "--volume", strings.TrimPrefix(host, "unix://")+":/var/run/docker.sock:ro", "sluice:latest",
 		"run", "--docker-host", "unix:///var/run/docker.sock")
-	eventually(t, time.Minute, "the proxy is healthy", func() error {
+	eventually(t, patience, "the proxy is healthy", func() error {
 		if state := docker(t, "inspect", "-f", "{{.State.Health.Status}}", proxy); state != "healthy" {
 			return fmt.Errorf("it is %s", state)
 		}
