@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // notification is the query that Docker Flow Swarm Listener sends for a service: every label
@@ -51,7 +50,7 @@ func TestListenerNotifications(t *testing.T) {
 	t.Run("a created service is routed, by both its paths", func(t *testing.T) {
 		created200(t)
 		for _, path := range []string{"/go-demo/hello", "/api/x"} {
-			eventually(t, 5*time.Second, path, func() error {
+			eventually(t, patience, path, func() error {
 				return r.routed(path, "one")
 			})
 		}
