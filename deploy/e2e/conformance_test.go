@@ -8,6 +8,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -165,7 +166,8 @@ func (s *conformanceReplica) setUp(t testing.TB, call apiCall) {
 // patiently lets a change take its time to be live, unless the case says how much it may take.
 func patiently(path string, within float64) string {
 	endpoint, query, _ := strings.Cut(path, "?")
-	if within > 0 || query == "" || !strings.HasSuffix(endpoint, "/reconfigure") && !strings.HasSuffix(endpoint, "/remove") {
+	changes := slices.Contains([]string{"reconfigure", "remove", "cert"}, endpoint[strings.LastIndexByte(endpoint, '/')+1:])
+	if within > 0 || query == "" || !changes {
 		return path
 	}
 	return path + "&timeout=" + patience.String()
