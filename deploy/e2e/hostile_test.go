@@ -188,7 +188,7 @@ func TestLiteralValues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			url := r.url("/v1/services/" + name + "?wait=local")
+			url := r.url("/v1/services/" + name + "?wait=local&timeout=1m")
 			mustStatus(t, send(t.Context(), http.MethodPut, url, string(body), "Content-Type: application/json"), http.StatusOK)
 			a := r.request("/" + name)
 			if got := decode[echo](t, a).Header.Get("X-Literal"); got != value {

@@ -33,7 +33,7 @@ func TestListenerNotifications(t *testing.T) {
 	r := startReplica(t, "local", "--tokens-file", tokensFile(t))
 	port := startBackend(t, "one")
 	notify := func(endpoint string, q url.Values) answer {
-		return get(t, fmt.Sprintf("http://listener:%s@%s/v1/docker-flow-proxy/%s?%s", writeToken, loopback(r.api), endpoint, q.Encode()))
+		return get(t, fmt.Sprintf("http://listener:%s@%s/v1/docker-flow-proxy/%s?%s&timeout=%s", writeToken, loopback(r.api), endpoint, q.Encode(), patience))
 	}
 	labels := map[string]string{
 		"servicePath.1": "/go-demo", "servicePath.2": "/api", "port.1": strconv.Itoa(port), "port": strconv.Itoa(port),

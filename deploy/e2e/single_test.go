@@ -80,14 +80,14 @@ func TestNativeAPI(t *testing.T) {
 		t.Fatalf("no path in the definition: %v", read)
 	}
 	put := func(tag string) answer {
-		return send(t.Context(), http.MethodPut, url+"?wait=local", moved, "Content-Type: application/json", "If-Match: "+tag)
+		return send(t.Context(), http.MethodPut, url+"?wait=local&timeout=1m", moved, "Content-Type: application/json", "If-Match: "+tag)
 	}
 	mustStatus(t, put(tag), http.StatusOK)
 	if err := r.routed("/moved", "one"); err != nil {
 		t.Error(err)
 	}
 	mustStatus(t, put(tag), http.StatusPreconditionFailed) // somebody else was faster
-	mustStatus(t, send(t.Context(), http.MethodDelete, url+"?wait=local", ""), http.StatusOK)
+	mustStatus(t, send(t.Context(), http.MethodDelete, url+"?wait=local&timeout=1m", ""), http.StatusOK)
 	mustStatus(t, get(t, url), http.StatusNotFound)
 	mustStatus(t, r.request("/moved"), http.StatusServiceUnavailable)
 }
