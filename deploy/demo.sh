@@ -62,7 +62,8 @@ proxies() { docker ps -q --filter "label=com.docker.swarm.service.name=${stack}_
 
 are_healthy() { [ "$(proxies | wc -l)" -eq "$1" ] && [ "$(addresses | wc -l)" -eq "$1" ]; }
 
-# all_answer PATH WANT is true if every proxy answers so.
+# all_answer PATH WANT is true if every proxy answers so. Grep reads to the end: nobody is to die of
+# a reader that leaves early.
 all_answer() {
 	local address
 	for address in $(addresses); do ask "$address" 80 "$1" | grep "$2" >/dev/null || return 1; done
@@ -165,7 +166,7 @@ deploy_stack() {
 	docker service create -d --no-resolve-image --name go-demo --label $stack= --network ${stack}_proxy --endpoint-mode dnsrr "$DEMO_IMAGE" >/dev/null
 	docker run -d --name $client --network ${stack}_proxy --entrypoint sleep "$SLUICE_IMAGE" infinity >/dev/null
 	docker network connect ${stack}_control "$client"
-	await 120 "three proxies are ready" are_healthy 3
+	await 300 "three proxies are ready" are_healthy 3
 }
 
 one_change() {
@@ -173,9 +174,9 @@ one_change() {
 	title "one change, sent to any proxy, is live on all of them when it is answered"
 	show "curl \"http://proxy:8080$path\""
 	show "$(ask proxy 8080 "$path" | cut -c 1-90)…"
-	await 5 "/demo/hello through every proxy" all_answer /demo/hello "hello from go-demo"
+	await 30 "/demo/hello through every proxy" all_answer /demo/hello "hello from go-demo"
 	show "curl http://consul:8500/v1/kv/docker-flow?recurse"
-	await 30 "Consul has docker-flow/go-demo/path and docker-flow/go-demo/port" in_consul
+	await 60 "Consul has docker-flow/go-demo/path and docker-flow/go-demo/port" in_consul
 }
 
 in_consul() {
@@ -188,31 +189,31 @@ more_proxies() {
 	title "six proxies: the new ones have the state before they take traffic"
 	show "docker service scale ${stack}_proxy=6"
 	docker service scale -d ${stack}_proxy=6 >/dev/null
-	await 120 "six proxies are ready" are_healthy 6
+	await 300 "six proxies are ready" are_healthy 6
 	show "docker exec <the sixth> cat /cfg/haproxy.cfg:"
 	docker exec "$(proxies | sed -n 1p)" cat /cfg/haproxy.cfg | grep -E '^frontend services|^backend go-demo-be8080_0|server go-demo go-demo:8080' | sed 's/^/      /'
-	await 10 "all six have the same file" same_config
+	await 60 "all six have the same file" same_config
 }
 
 lost_proxy() {
 	title "a proxy is lost: its replacement has the same configuration"
 	show "docker rm -f <one proxy>"
 	docker rm -f "$(proxies | sed -n 1p)" >/dev/null
-	await 120 "six proxies again" are_healthy 6
-	await 10 "all six have the same file" same_config
+	await 300 "six proxies again" are_healthy 6
+	await 60 "all six have the same file" same_config
 }
 
 lost_broker() {
 	title "the log is lost for good: the proxies serve on, and write what they hold into a new one"
 	show "docker service scale ${stack}_broker=0; docker volume rm ${stack}_broker; docker service scale ${stack}_broker=1"
 	docker service scale -d ${stack}_broker=0 >/dev/null
-	await 60 "no broker" no_broker
+	await 120 "no broker" no_broker
 	all_answer /demo/hello "hello from go-demo" || die "a proxy does not serve without the log" "docker service logs ${stack}_proxy"
 	show "every proxy serves without it"
 	docker ps -aq --filter "label=com.docker.swarm.service.name=${stack}_broker" | xargs -r docker rm >/dev/null
 	docker volume rm ${stack}_broker >/dev/null
 	docker service scale -d ${stack}_broker=1 >/dev/null
-	await 120 "a change is taken again, and live on all" changed
+	await 300 "a change is taken again, and live on all" changed
 	await 30 "/demo/hello through every proxy" all_answer /demo/hello "hello from go-demo"
 }
 
@@ -225,10 +226,10 @@ labels() {
 	show "docker service create --name shop --network proxy --label com.df.notify=true --label com.df.servicePath=/shop --label com.df.port=8080 …"
 	docker service create -d --no-resolve-image --name shop --label $stack= --network ${stack}_proxy --endpoint-mode dnsrr --label com.df.notify=true \
 		--label com.df.servicePath=/shop --label com.df.port=8080 "$DEMO_IMAGE" >/dev/null
-	await 60 "/shop/hello through every proxy" all_answer /shop/hello "hello from go-demo"
+	await 120 "/shop/hello through every proxy" all_answer /shop/hello "hello from go-demo"
 	show "docker service rm shop"
 	docker service rm shop >/dev/null
-	await 10 "/shop/hello is gone from every proxy" all_answer /shop/hello "503 Service Unavailable"
+	await 60 "/shop/hello is gone from every proxy" all_answer /shop/hello "503 Service Unavailable"
 }
 
 main() {

@@ -24,12 +24,12 @@ start_docker() {
 	export DOCKER_HOST=unix://$docker_dir/docker.sock DOCKER_BUILDKIT=0
 	# The files are opened here, so that they belong to whoever runs this.
 	as_root setsid "${daemon[@]}" >>"$docker_dir/dockerd.log" 2>&1 </dev/null &
-	for ((n = 0; n < 300; n++)); do
+	for ((n = 0; n < 240; n++)); do
 		if docker version >/dev/null 2>&1; then return; fi
-		sleep 0.1
+		sleep 0.5
 	done
 	tail -n 20 "$docker_dir/dockerd.log" | cut -c 1-300
-	die "dockerd did not start within 30 s" "See its last messages above."
+	die "dockerd did not start within two minutes" "See its last messages above."
 }
 
 # stop_docker ends the daemon with all its containers, by its own pid file.
@@ -55,13 +55,19 @@ remove_docker() {
 	docker_dir=
 }
 
+# bootstrap begins anew each time: debootstrap does not go on with what it has left.
+bootstrap() {
+	as_root rm -rf "$1"
+	as_root debootstrap --variant=minbase trixie "$1"
+}
+
 # base_tar leaves a Debian in the cache.
 base_tar() {
 	local tree=$cache/trixie.$$
 	[ ! -e "$cache/trixie.tar" ] || return 0
 	say "=== making a Debian for the test images (less than a minute, the first time only)"
 	mkdir -p "$cache"
-	as_root debootstrap --variant=minbase trixie "$tree" >"$cache/debootstrap.log" 2>&1 || {
+	persist bootstrap "$tree" >"$cache/debootstrap.log" 2>&1 || {
 		tail -n 20 "$cache/debootstrap.log"
 		as_root rm -rf "$tree"
 		die "debootstrap did not work" "See its last messages above; it needs the network."
@@ -79,7 +85,7 @@ go_tar() {
 	[ -d "$cache/go-build" ] || say "=== compiling for the image (2 to 3 minutes, the first time only)"
 	(
 		export GOMODCACHE=$cache/mod GOCACHE=$cache/go-build CGO_ENABLED=0 GOFLAGS=-modcacherw
-		GOPROXY=file://$modules/cache/download,$(go env GOPROXY) go mod download
+		GOPROXY=file://$modules/cache/download,$(go env GOPROXY) persist go mod download
 		go build -trimpath -buildvcs=false -o /dev/null ./cmd/sluice
 	)
 	cp "$cache/trixie.tar" "$tar"
@@ -143,8 +149,12 @@ make_images() {
 	start_docker swarm
 }
 
-# start_swarm makes a Swarm of that one node.
+is_manager() { [ "$(docker info -f '{{.Swarm.ControlAvailable}}')" = true ]; }
+
+# start_swarm makes a Swarm of that one node. On a slow disk the command gives up waiting, and the
+# node goes on becoming a manager.
 start_swarm() {
-	docker swarm init --advertise-addr 127.0.0.1 >/dev/null
+	docker swarm init --advertise-addr 127.0.0.1 >/dev/null || persist is_manager ||
+		die "this Docker does not become a Swarm" "See what docker says above."
 	export SLUICE_TEST_SWARM=1
 }

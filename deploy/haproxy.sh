@@ -22,7 +22,7 @@ keyring=/usr/share/keyrings/debian-archive-keyring.gpg
 # mirror prints the address of the Debian archive that apt is configured with.
 mirror() {
 	apt-get indextargets --format '$(ORIGIN) $(LABEL) $(REPO_URI)' 'Created-By: Packages' |
-		awk '$1 == "Debian" && $2 == "Debian" { print $3; exit }'
+		awk '$1 == "Debian" && $2 == "Debian" && !found++ { print $3 }' # to the end: apt-get is not to die of a reader that leaves
 }
 
 # settings are those of an apt with sources, lists and packages of its own below $work. It
@@ -48,6 +48,12 @@ settings() {
 	END
 }
 
+# download gets the packages of a suite. A mirror that is just being updated fails now and then.
+download() {
+	apt-get -q -c "$work/apt.conf" -o APT::Update::Error-Mode=any update &&
+		apt-get -q -c "$work/apt.conf" -t "$1" -y --download-only install haproxy
+}
+
 # fetch leaves the program of a suite and all that it links below $work/root.
 fetch() {
 	local suite=$1 from also=()
@@ -59,8 +65,7 @@ fetch() {
 	: >"$work/status"
 	settings >"$work/apt.conf"
 	printf "deb [signed-by=$keyring] $from %s main\n" "$suite" "${also[@]}" >"$work/sources.list"
-	apt-get -q -c "$work/apt.conf" -o APT::Update::Error-Mode=any update >"$work/log" 2>&1 &&
-		apt-get -q -c "$work/apt.conf" -t "$suite" -y --download-only install haproxy >>"$work/log" 2>&1 || {
+	persist download "$suite" >"$work/log" 2>&1 || {
 		cat "$work/log" >&2
 		die "HAProxy of the Debian suite $suite cannot be fetched from $from" "See what apt-get says above."
 	}

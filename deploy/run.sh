@@ -138,7 +138,7 @@ wait_ready() {
 
 explain() {
 	local http
-	http=$(entry_ports | awk '$2 != "ssl" { print $1; exit }')
+	http=$(entry_ports | awk '$2 != "ssl" && !found++ { print $1 }')
 	cat <<END
 
 Sluice is running. Try, in another terminal:

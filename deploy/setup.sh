@@ -11,6 +11,18 @@ die() {
 	exit 1
 }
 
+# persist COMMAND… repeats what the network or another program's lock may keep from working, up to
+# three times.
+persist() {
+	local n
+	for n in 10 30; do
+		if "$@"; then return; fi
+		printf '%s: once more in %s s: %s\n' "${0##*/}" "$n" "$*" >&2
+		sleep "$n"
+	done
+	"$@"
+}
+
 # need_go makes sure that a Go as new as go.mod asks for is in PATH. sudo resets PATH, so
 # the usual place is looked at as well.
 need_go() {
@@ -48,9 +60,9 @@ need_packages() {
 	command -v apt-get >/dev/null ||
 		die "missing: ${missing[*]}; there is no apt-get on this machine" "Install it with the package manager you have."
 	say "installing ${missing[*]} (needed and missing)"
-	"${as_root[@]}" apt-get update -q >/dev/null ||
+	persist "${as_root[@]}" apt-get update -q >/dev/null ||
 		die "apt-get update did not work" "Check the network, or install yourself: $install"
 	# shellcheck disable=SC2086 # the words of the command
-	"${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install >/dev/null ||
+	persist "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive $install -o DPkg::Lock::Timeout=300 >/dev/null ||
 		die "this did not work: $install" "See what apt-get says above."
 }

@@ -21,6 +21,7 @@ cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
 consul_version=v1.22.7
 consul=$cache/consul-$consul_version
+limit=40m # of the tests of one package: ends what hangs, not what a busy machine makes slow
 
 # step HEADLINE COMMAND… runs it and says how long it took.
 step() {
@@ -46,7 +47,7 @@ build_consul() {
 	if [ ! -x "$consul" ]; then
 		say "=== building Consul $consul_version (about 5 minutes, the first time only)"
 		mkdir -p "${consul%/*}"
-		(cd deploy/tools/consul && CGO_ENABLED=0 go build -o "$consul.$$" github.com/hashicorp/consul)
+		(cd deploy/tools/consul && persist env CGO_ENABLED=0 go build -o "$consul.$$" github.com/hashicorp/consul)
 		mv "$consul.$$" "$consul"
 	fi
 	export SLUICE_TEST_CONSUL=$consul
@@ -61,18 +62,19 @@ lint() {
 unit() {
 	local packages
 	mapfile -t packages < <(go list ./... | grep -v -e '/deploy/e2e' -e '/events/sim$')
-	step "unit tests with the race detector" go test -race -timeout 15m "${packages[@]}"
+	step "unit tests with the race detector" go test -race -timeout "$limit" "${packages[@]}"
 	# One goroutine each: nothing to race, and four times as many seeds without the detector.
-	step "simulation" go test -timeout 5m ./events/sim
+	step "simulation" go test -timeout "$limit" ./events/sim
 }
 
 e2e() { step "end-to-end tests" e2e_halves; }
 
-# e2e_halves runs both halves of the alphabet side by side, since their tests mostly wait.
+# e2e_halves runs both halves of the alphabet side by side, since their tests mostly wait. The
+# first is a shell of its own: of a mere pipe that has ended before, bash knows sed's status only.
 e2e_halves() {
 	local status=0
-	go test -count=1 -timeout 15m -v -run '^Test[A-M]' ./deploy/e2e 2>&1 | sed 's/^/A to M: /' &
-	go test -count=1 -timeout 15m -v -skip '^Test[A-M]' ./deploy/e2e || status=1
+	(go test -count=1 -timeout "$limit" -v -run '^Test[A-M]' ./deploy/e2e 2>&1 | sed 's/^/A to M: /') &
+	go test -count=1 -timeout "$limit" -v -skip '^Test[A-M]' ./deploy/e2e || status=1
 	wait $! || status=1
 	return $status
 }
@@ -83,11 +85,11 @@ swarm() {
 	say "" && say "=== images and a Docker of our own"
 	make_images
 	say "=== images and a Docker of our own: ready in $((SECONDS - since)) s"
-	SLUICE_TEST_DOCKER=$DOCKER_HOST step "a plain Docker host" go test -count=1 ./events/swarm ./deploy/e2e/host
+	SLUICE_TEST_DOCKER=$DOCKER_HOST step "a plain Docker host" go test -count=1 -timeout "$limit" ./events/swarm ./deploy/e2e/host
 	start_swarm
-	SLUICE_TEST_DOCKER=$DOCKER_HOST step "the watcher's Docker" go test -count=1 ./events/swarm
+	SLUICE_TEST_DOCKER=$DOCKER_HOST step "the watcher's Docker" go test -count=1 -timeout "$limit" ./events/swarm
 	SLUICE_IMAGE=sluice:latest DEMO_IMAGE=sluice-demo:latest CONSUL_IMAGE=sluice-consul:latest step "the demo" deploy/demo.sh
-	step "tests in the Swarm" go test -count=1 -timeout 12m -v ./deploy/e2e/swarm
+	step "tests in the Swarm" go test -count=1 -timeout "$limit" -v ./deploy/e2e/swarm
 	remove_docker
 }
 
@@ -102,7 +104,7 @@ with_haproxy() {
 	directory=$(deploy/haproxy.sh "$branch") || return
 	shift
 	"$directory/haproxy" -v | sed -n 1p # not head, which may leave before haproxy has told all
-	PATH=$directory:$PATH go test -count=1 -timeout 15m "$@" 2>&1 | sed "s/^/$branch: /"
+	PATH=$directory:$PATH go test -count=1 -timeout "$limit" "$@" 2>&1 | sed "s/^/$branch: /"
 }
 
 # versions tests the package that drives HAProxy with both at once, since it mostly waits; the

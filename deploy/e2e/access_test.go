@@ -25,7 +25,7 @@ func tokensFile(t testing.TB) string {
 func TestTokens(t *testing.T) {
 	r := startReplica(t, "local", "--tokens-file", tokensFile(t))
 	port := startBackend(t, "one")
-	write := "/v1/docker-flow-proxy/reconfigure?" + demo("web", port).Encode()
+	write := "/v1/docker-flow-proxy/reconfigure?" + demo("web", port, "timeout", patience.String()).Encode()
 	const read = "/v1/services"
 
 	for _, c := range []struct {

@@ -42,7 +42,7 @@ func certificate(t testing.TB, name string) string {
 }
 
 func (r *replica) sendCert(method, name, body string, more ...string) answer {
-	q := url.Values{"certName": {name}}
+	q := url.Values{"certName": {name}, "timeout": {patience.String()}}
 	for i := 0; i+1 < len(more); i += 2 {
 		q.Set(more[i], more[i+1])
 	}
@@ -116,7 +116,7 @@ func TestCertificates(t *testing.T) {
 	})
 	t.Run("a restart keeps them", func(t *testing.T) {
 		r.stop(t, syscall.SIGTERM)
-		r.start(t).ready(t, 60*time.Second)
+		r.start(t).ready(t, 2*patience)
 		must("new.test", "new.test")
 		must("b.test", "b.test")
 	})
@@ -153,7 +153,7 @@ func TestCertificatesReachAllReplicas(t *testing.T) {
 	if err := odd.presents("a.test", selfSigned); err != nil {
 		t.Error(err)
 	}
-	eventually(t, 10*time.Second, "the replica with another key says so", func() error {
+	eventually(t, patience, "the replica with another key says so", func() error {
 		a := get(t, one.url("/v1/replicas"))
 		if !strings.Contains(a.Body, "certificate a.pem is not used") {
 			return fmt.Errorf("answer: %v", a)

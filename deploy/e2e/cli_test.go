@@ -6,14 +6,13 @@ import (
 	"net/http"
 	"strings"
 	"testing"
-	"time"
 )
 
 // cli runs a command against a replica.
 func cli(t testing.TB, r *replica, args ...string) (code int, output string) {
 	t.Helper()
 	p := startProcess(t, "cli", []string{"SLUICE_API=" + r.url("")}, sluice, args...)
-	return p.exitCode(t, 30*time.Second), p.output()
+	return p.exitCode(t, patience), p.output()
 }
 
 // TestCommandLine: the commands do what they say, and their exit codes tell it.

@@ -3,8 +3,10 @@ package e2e_test
 import (
 	"bytes"
 	"compress/gzip"
+	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/http"
 	"os"
 	"path/filepath"
@@ -61,6 +63,9 @@ func (s *conformanceReplica) mapFiles(t testing.TB) string {
 	var all strings.Builder
 	for _, file := range files {
 		data, err := os.ReadFile(file)
+		if errors.Is(err, fs.ErrNotExist) {
+			continue // files are written behind, and removed
+		}
 		if err != nil {
 			t.Fatal(err)
 		}

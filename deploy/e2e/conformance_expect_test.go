@@ -14,7 +14,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // conformanceRequest is one request with what must come back.
@@ -105,7 +104,7 @@ func (s *conformanceReplica) entry(port string) (addr string, secure bool, err e
 }
 
 func handshake(addr string, settings *tls.Config) seen {
-	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: 5 * time.Second}, "tcp", addr, settings)
+	conn, err := tls.DialWithDialer(&net.Dialer{Timeout: patience}, "tcp", addr, settings)
 	if err != nil {
 		return seen{answer: answer{Err: err}}
 	}

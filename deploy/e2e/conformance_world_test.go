@@ -131,7 +131,7 @@ func (w *conformanceWorld) startReplica(t testing.TB, c conformanceCase) *confor
 	} else {
 		s.startWithHosts(t, c.Hosts)
 	}
-	s.ready(t, 60*time.Second)
+	s.ready(t, 2*patience)
 	return s
 }
 

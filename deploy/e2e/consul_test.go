@@ -9,7 +9,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/hashicorp/consul/api"
 )
@@ -49,7 +48,7 @@ func startConsul(t testing.TB) *consulAgent {
 		t.Fatal(err)
 	}
 	c.KV = kv.KV()
-	eventually(t, 60*time.Second, "Consul has a leader", func() error {
+	eventually(t, patience, "Consul has a leader", func() error {
 		return expectStatus(get(t, "http://"+c.addr+"/v1/kv/no/such/key"), http.StatusNotFound)
 	})
 	return c
@@ -78,7 +77,7 @@ func (c *consulAgent) put(key, value string) error {
 // at least seq.
 func waitForSnapshot(t testing.TB, c *consulAgent, seq uint64) {
 	t.Helper()
-	eventually(t, 30*time.Second, fmt.Sprintf("a snapshot of %d", seq), func() error {
+	eventually(t, patience, fmt.Sprintf("a snapshot of %d", seq), func() error {
 		pairs, _, err := c.List("sluice/docker-flow/snapshot/", nil)
 		if err != nil {
 			return err

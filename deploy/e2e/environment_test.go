@@ -7,7 +7,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestServicesOfTheEnvironment: they are served below those of the log.
@@ -21,7 +20,7 @@ func TestServicesOfTheEnvironment(t *testing.T) {
 		"DFP_SERVICE_1_SERVICE_NAME=first", "DFP_SERVICE_1_SERVICE_PATH=/first", fmt.Sprintf("DFP_SERVICE_1_PORT=%d", one),
 		"DFP_SERVICE_1_OUTBOUND_HOSTNAME=127.0.0.1", "DFP_SERVICE_1_ODD=1",
 	)
-	r.start(t).ready(t, 60*time.Second)
+	r.start(t).ready(t, 2*patience)
 	for path, backend := range map[string]string{"/a": "one", "/b": "two", "/first": "one"} {
 		if err := r.routed(path, backend); err != nil {
 			t.Error(err)
@@ -67,11 +66,11 @@ func TestBadServicesOfTheEnvironment(t *testing.T) {
 func TestStatisticsAndAccessLog(t *testing.T) {
 	r := newReplica(t, "local")
 	r.env = append(r.env, "STATS_USER=u", "STATS_PASS=a-password-of-the-page", "DEBUG=true")
-	r.start(t).ready(t, 60*time.Second)
+	r.start(t).ready(t, 2*patience)
 	page := fmt.Sprintf("http://127.0.0.1:%d/admin?stats", r.http)
 	mustStatus(t, get(t, page), http.StatusUnauthorized)
 	mustStatus(t, get(t, page, "Authorization: Basic "+base64.StdEncoding.EncodeToString([]byte("u:a-password-of-the-page"))), http.StatusOK)
-	eventually(t, 10*time.Second, "both requests are logged", func() error {
+	eventually(t, patience, "both requests are logged", func() error {
 		if n := strings.Count(r.output(), `"component":"access"`); n < 2 {
 			return fmt.Errorf("%d lines", n)
 		}

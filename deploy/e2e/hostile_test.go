@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"sluice/crdt/service"
 )
@@ -90,7 +89,7 @@ func TestHostileValues(t *testing.T) {
 
 	r.reconfigure(t, "after", port)
 	t.Run("everything accepted is served", func(t *testing.T) {
-		eventually(t, 30*time.Second, "live", r.fresh)
+		eventually(t, patience, "live", r.fresh)
 		s, err := r.own()
 		if err != nil {
 			t.Fatal(err)
@@ -115,7 +114,7 @@ func TestHostileValues(t *testing.T) {
 			mustStatus(t, r.dfp("remove", q), http.StatusOK)
 		}
 		r.remove(t, "after")
-		eventually(t, 30*time.Second, "live", r.fresh)
+		eventually(t, patience, "live", r.fresh)
 		if after := sectionsOf(t, r); !slices.Equal(after, sections) {
 			t.Errorf("sections %q, before: %q; services: %s", after, sections, get(t, r.url("/v1/services")).Body)
 		}
@@ -189,7 +188,7 @@ func TestLiteralValues(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			url := r.url("/v1/services/" + name + "?wait=local")
+			url := r.url("/v1/services/" + name + "?wait=local&timeout=1m")
 			mustStatus(t, send(t.Context(), http.MethodPut, url, string(body), "Content-Type: application/json"), http.StatusOK)
 			a := r.request("/" + name)
 			if got := decode[echo](t, a).Header.Get("X-Literal"); got != value {

@@ -10,7 +10,6 @@ import (
 	"sync"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // swarmListener answers as Docker Flow Swarm Listener does. It is the network edge of
@@ -76,7 +75,7 @@ func TestListener(t *testing.T) {
 	l := startListener(t)
 	one, two := startBackend(t, "one"), startBackend(t, "two")
 	r := newReplica(t, "local")
-	r.start(t).ready(t, 60*time.Second)
+	r.start(t).ready(t, 2*patience)
 	r.reconfigure(t, "changed", two)
 	r.reconfigure(t, "gone", two)
 	mustStatus(t, r.dfp("remove", demo("gone", two)), http.StatusOK)
@@ -84,15 +83,15 @@ func TestListener(t *testing.T) {
 
 	l.lists(true)
 	r.env = append(r.env, "LISTENER_ADDRESS="+l.address, "RELOAD_INTERVAL=100", "REPEAT_RELOAD=true")
-	r.start(t).ready(t, 60*time.Second)
-	eventually(t, 10*time.Second, "it tells that the listener fails", func() error {
+	r.start(t).ready(t, 2*patience)
+	eventually(t, patience, "it tells that the listener fails", func() error {
 		return mentions(r.output(), "LISTENER_ADDRESS")
 	})
 	bad := listed("bad", one)
 	bad["port"] = "none"
 	l.lists(false, bad, listed("new", one), listed("changed", one), listed("gone", one))
-	eventually(t, 10*time.Second, "the new one is routed", func() error { return r.routed("/new", "one") })
-	eventually(t, 10*time.Second, "the bad one is named", func() error { return mentions(r.output(), `"service":"bad"`) })
+	eventually(t, patience, "the new one is routed", func() error { return r.routed("/new", "one") })
+	eventually(t, patience, "the bad one is named", func() error { return mentions(r.output(), `"service":"bad"`) })
 	if err := r.routed("/changed", "two"); err != nil {
 		t.Errorf("a change by somebody else: %v", err)
 	}
@@ -101,9 +100,9 @@ func TestListener(t *testing.T) {
 	}
 
 	l.lists(false, listed("new", two))
-	eventually(t, 10*time.Second, "its own changes follow", func() error { return r.routed("/new", "two") })
+	eventually(t, patience, "its own changes follow", func() error { return r.routed("/new", "two") })
 	before, _ := l.counts()
-	eventually(t, 10*time.Second, "it is asked again and again", func() error {
+	eventually(t, patience, "it is asked again and again", func() error {
 		if now, _ := l.counts(); now < before+4 {
 			return fmt.Errorf("%d times more", now-before)
 		}

@@ -39,7 +39,7 @@ type cloudEvent struct {
 // stored reads the whole log below a subject with an ordinary NATS client.
 func stored(t testing.TB, stream jetstream.Stream, subject string) []jetstream.Msg {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	consumer, err := stream.OrderedConsumer(ctx, jetstream.OrderedConsumerConfig{FilterSubjects: []string{subject}})
 	if err != nil {
@@ -71,10 +71,7 @@ func clusterKey(t testing.TB) string {
 
 func openStream(t testing.TB, n *natsServer) jetstream.Stream {
 	t.Helper()
-	js, err := jetstream.New(connect(t, n.url()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, connect(t, n.url()))
 	stream, err := js.Stream(t.Context(), streamName)
 	if err != nil {
 		t.Fatal(err)
@@ -175,11 +172,11 @@ func TestForeignMessages(t *testing.T) {
 		publish(t, n, "web", []byte(garbage))
 	}
 	publishDefinition(t, n, "from-ci", definition("from-ci", port, ""))
-	eventually(t, 10*time.Second, "the raw event is routed", func() error { return r.routed("/from-ci", "one") })
+	eventually(t, patience, "the raw event is routed", func() error { return r.routed("/from-ci", "one") })
 	if err := r.routed("/web", "one"); err != nil {
 		t.Error(err)
 	}
-	eventually(t, 10*time.Second, "fresh", r.fresh)
+	eventually(t, patience, "fresh", r.fresh)
 	r.reconfigure(t, "later", port)
 }
 
@@ -211,10 +208,7 @@ func publishDefinition(t testing.TB, n *natsServer, name, document string) {
 
 func publish(t testing.TB, n *natsServer, name string, data []byte) {
 	t.Helper()
-	js, err := jetstream.New(connect(t, n.url()))
-	if err != nil {
-		t.Fatal(err)
-	}
+	js := jetStream(t, connect(t, n.url()))
 	if _, err := js.Publish(t.Context(), "sluice.docker-flow.events.service."+name, data); err != nil {
 		t.Fatal(err)
 	}

@@ -6,14 +6,13 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestMistakesOfDockerFlowProxy: what it gets wrong and no conformance case covers.
 func TestMistakesOfDockerFlowProxy(t *testing.T) {
 	r := newReplica(t, "local", "--allow-raw-config")
 	r.env = append(r.env, "RECONFIGURE_ATTEMPTS=none")
-	r.start(t).ready(t, 60*time.Second)
+	r.start(t).ready(t, 2*patience)
 	one, two := startBackend(t, "one"), startBackend(t, "two")
 	r.reconfigure(t, "bystander", one)
 	for name, run := range map[string]func(*testing.T, *replica, int){
@@ -124,7 +123,7 @@ func reloadLoads(t *testing.T, r *replica, _ int) {
 	}
 	mustStatus(t, r.dfp("reload", url.Values{"recreate": {"true"}}), http.StatusOK)
 	// The list of replicas follows a little later.
-	eventually(t, 10*time.Second, "another generation", func() error {
+	eventually(t, patience, "another generation", func() error {
 		after, err := r.own()
 		if err == nil && after.Generation <= before.Generation {
 			err = fmt.Errorf("generation %d after %d", after.Generation, before.Generation)

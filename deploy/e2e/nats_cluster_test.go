@@ -7,7 +7,6 @@ import (
 	"os"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 )
@@ -53,7 +52,7 @@ func (c *natsCluster) start() {
 		s.Start()
 		c.servers = append(c.servers, s)
 	}
-	eventually(c.t, 30*time.Second, "the log has a leader", func() error {
+	eventually(c.t, patience, "the log has a leader", func() error {
 		for _, s := range c.servers {
 			if s.JetStreamIsLeader() {
 				return nil

@@ -3,7 +3,6 @@ package e2e_test
 import (
 	"fmt"
 	"testing"
-	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
 	"github.com/nats-io/nats.go"
@@ -37,7 +36,7 @@ func (n *natsServer) start() {
 		n.t.Fatal(err)
 	}
 	s.Start()
-	if !s.ReadyForConnections(10 * time.Second) {
+	if !s.ReadyForConnections(patience) {
 		n.t.Fatal("NATS did not start")
 	}
 	n.server = s
@@ -53,7 +52,7 @@ func (n *natsServer) url() string { return fmt.Sprintf("nats://127.0.0.1:%d", n.
 // connect is an ordinary NATS client.
 func connect(t testing.TB, url string) *nats.Conn {
 	t.Helper()
-	conn, err := nats.Connect(url, nats.Timeout(5*time.Second), nats.RetryOnFailedConnect(true))
+	conn, err := nats.Connect(url, nats.Timeout(patience), nats.RetryOnFailedConnect(true))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -7,7 +7,6 @@ import (
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 )
 
 // notification is the query that Docker Flow Swarm Listener sends for a service: every label
@@ -34,7 +33,7 @@ func TestListenerNotifications(t *testing.T) {
 	r := startReplica(t, "local", "--tokens-file", tokensFile(t))
 	port := startBackend(t, "one")
 	notify := func(endpoint string, q url.Values) answer {
-		return get(t, fmt.Sprintf("http://listener:%s@%s/v1/docker-flow-proxy/%s?%s", writeToken, loopback(r.api), endpoint, q.Encode()))
+		return get(t, fmt.Sprintf("http://listener:%s@%s/v1/docker-flow-proxy/%s?%s&timeout=%s", writeToken, loopback(r.api), endpoint, q.Encode(), patience))
 	}
 	labels := map[string]string{
 		"servicePath.1": "/go-demo", "servicePath.2": "/api", "port.1": strconv.Itoa(port), "port": strconv.Itoa(port),
@@ -51,7 +50,7 @@ func TestListenerNotifications(t *testing.T) {
 	t.Run("a created service is routed, by both its paths", func(t *testing.T) {
 		created200(t)
 		for _, path := range []string{"/go-demo/hello", "/api/x"} {
-			eventually(t, 5*time.Second, path, func() error {
+			eventually(t, patience, path, func() error {
 				return r.routed(path, "one")
 			})
 		}

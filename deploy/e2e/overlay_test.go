@@ -6,7 +6,6 @@ import (
 	"net/http"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestOverlays: drain, maintenance and weights are in force on every replica without a load,
@@ -15,7 +14,7 @@ func TestOverlays(t *testing.T) {
 	n := startNATS(t)
 	a := newReplica(t, "a", "--nats-url", n.url()).start(t)
 	b := newReplica(t, "b", "--nats-url", n.url()).start(t)
-	replicas := []*replica{a.ready(t, 45*time.Second), b.ready(t, 45*time.Second)}
+	replicas := []*replica{a.ready(t, 2*patience), b.ready(t, 2*patience)}
 	one, two, entry := startBackend(t, "one"), startBackend(t, "two"), fmt.Sprint(freePort(t))
 	a.reconfigure(t, "demo", one)
 	a.reconfigure(t, "first", one, "reqMode", "tcp", "srcPort", entry, "serviceGroup", "pair")
@@ -75,7 +74,7 @@ func TestOverlays(t *testing.T) {
 		a.reconfigure(t, "demo", one, "servicePath", "/demo,/more", "distribute", "true")
 		answers(http.StatusServiceUnavailable)
 		b.stop(t, syscall.SIGTERM)
-		b.start(t).ready(t, 45*time.Second)
+		b.start(t).ready(t, 2*patience)
 		answers(http.StatusServiceUnavailable)
 	})
 	t.Run("it goes with its service", func(t *testing.T) {

@@ -20,8 +20,11 @@ type island struct {
 // archipelago is a network of such machines, which this one can always reach.
 type archipelago struct {
 	t       testing.TB
+	subnet  int // of its own, since this machine may run two of these tests
 	islands []island
 }
+
+func (a *archipelago) addr(n int) string { return fmt.Sprintf("10.213.%d.%d", a.subnet, n) }
 
 // ip runs the ip command and expects that it works.
 func ip(t testing.TB, args ...string) {
@@ -34,7 +37,7 @@ func ip(t testing.TB, args ...string) {
 func startArchipelago(t testing.TB, n int) *archipelago {
 	t.Helper()
 	tag := fmt.Sprintf("%x", os.Getpid()&0xffff)
-	a := &archipelago{t: t}
+	a := &archipelago{t: t, subnet: os.Getpid() % 256}
 	// In a namespace of its own, whatever firewall this machine has says nothing about it.
 	sea := "sluice-" + tag
 	addNamespace(t, sea)
@@ -44,10 +47,10 @@ func startArchipelago(t testing.TB, n int) *archipelago {
 	ip(t, "link", "add", here, "type", "veth", "peer", "name", "here", "netns", sea)
 	t.Cleanup(func() { ip(t, "link", "del", here) })
 	ip(t, "-n", sea, "link", "set", "here", "master", "sea", "up")
-	ip(t, "addr", "add", "10.213.77.254/24", "dev", here)
+	ip(t, "addr", "add", a.addr(254)+"/24", "dev", here)
 	ip(t, "link", "set", here, "up")
 	for i := range n {
-		one := island{namespace: fmt.Sprintf("sluice-%s-%d", tag, i), addr: fmt.Sprintf("10.213.77.%d", i+1)}
+		one := island{namespace: fmt.Sprintf("sluice-%s-%d", tag, i), addr: a.addr(i + 1)}
 		addNamespace(t, one.namespace)
 		outer := fmt.Sprintf("island%d", i)
 		ip(t, "-n", sea, "link", "add", outer, "type", "veth", "peer", "name", "shore", "netns", one.namespace)
@@ -93,7 +96,7 @@ func (a *archipelago) on(i int, name string, env []string, args ...string) *proc
 // islander is a replica on an island.
 type islander struct {
 	*process
-	api string
+	api, backend string
 }
 
 func (r islander) get(path string) answer { return send(r.t.Context(), http.MethodGet, r.api+path, "") }
@@ -118,7 +121,7 @@ func (r islander) own() (status, error) {
 
 func (r islander) reconfigure(name, path string) {
 	r.t.Helper()
-	mustStatus(r.t, r.get("/v1/docker-flow-proxy/reconfigure?serviceName="+name+"&servicePath="+path+"&port=80&outboundHostname=10.213.77.254"), http.StatusOK)
+	mustStatus(r.t, r.get("/v1/docker-flow-proxy/reconfigure?serviceName="+name+"&servicePath="+path+"&port=80&timeout=1m&outboundHostname="+r.backend), http.StatusOK)
 }
 
 // startIslanders runs the log on the first island and a replica on each of the others.
@@ -146,7 +149,7 @@ func startIslanders(t testing.TB, a *archipelago) []islander {
 		p := a.on(i, name, nil, sluice, "run", "--name", name, "--api-addr", api, "--insecure-api", "--nats-url", "nats://"+log, "--nats-token-file", token,
 			"--cluster-key-file", key, "--peers", strings.Join(peers, ","), "--data-dir", filepath.Join(home, "data"), "--cfg-dir", filepath.Join(home, "cfg"),
 			"--certs-dir", filepath.Join(home, "certs"), "--errorfiles-dir", filepath.Join(home, "errorfiles"), "--secrets-dir", filepath.Join(home, "secrets"))
-		all = append(all, islander{p, "http://" + api})
+		all = append(all, islander{p, "http://" + api, a.addr(254)})
 	}
 	for _, r := range all {
 		eventually(t, time.Minute, r.name+" is ready", func() error { return expectStatus(r.get("/readyz"), http.StatusOK) })
@@ -179,11 +182,11 @@ func TestPartition(t *testing.T) {
 	a := startArchipelago(t, 5)
 	all := startIslanders(t, a)
 	all[0].reconfigure("old", "/old")
-	eventually(t, 10*time.Second, "one state", func() error { return oneState(all) })
+	eventually(t, patience, "one state", func() error { return oneState(all) })
 
 	a.split(3, 4) // replicas 3 and 4, without the log
 	for _, r := range all[2:] {
-		eventually(t, 20*time.Second, r.name+" is stale", func() error {
+		eventually(t, patience, r.name+" is stale", func() error {
 			if s, err := r.own(); err != nil || s.Stale == "" {
 				return fmt.Errorf("%+v, %v", s, err)
 			}
@@ -194,7 +197,7 @@ func TestPartition(t *testing.T) {
 	all[1].reconfigure("both", "/from-the-left")
 	all[2].reconfigure("right", "/right")
 	all[3].reconfigure("both", "/from-the-right") // the later one
-	eventually(t, 5*time.Second, "the right hears of each other", func() error {
+	eventually(t, patience, "the right hears of each other", func() error {
 		return expectStatus(all[2].get("/v1/services/both"), http.StatusOK)
 	})
 	mustStatus(t, all[0].get("/v1/services/right"), http.StatusNotFound)

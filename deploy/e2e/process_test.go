@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"bytes"
+	"context"
 	"fmt"
 	"os"
 	"os/exec"
@@ -89,14 +90,14 @@ func (p *process) kill() {
 	<-p.ended
 }
 
-// stop sends a signal and returns the exit code; the process has 30 s to end.
+// stop sends a signal and returns the exit code.
 func (p *process) stop(t testing.TB, sig os.Signal) int {
 	t.Helper()
 	p.meetFamily()
 	if err := p.cmd.Process.Signal(sig); err != nil {
 		t.Fatalf("stop %s: %v", p.name, err)
 	}
-	return p.exitCode(t, 30*time.Second)
+	return p.exitCode(t, 2*patience)
 }
 
 // exitCode waits for the end of the process.
@@ -135,11 +136,23 @@ func (p *process) meetFamily() {
 	}
 }
 
+// killFamily returns when they are gone: until then they may hold ports and write files.
 func (p *process) killFamily() {
 	for pid, since := range p.family {
 		if started(pid) == since {
 			_ = syscall.Kill(pid, syscall.SIGKILL) // an error means that it is gone
 		}
+	}
+	err := await(context.Background(), patience, func() error {
+		for pid, since := range p.family {
+			if since != "" && started(pid) == since {
+				return fmt.Errorf("process %d is there", pid)
+			}
+		}
+		return nil
+	})
+	if err != nil {
+		p.t.Errorf("descendants of %s: %v", p.name, err)
 	}
 }
 

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"syscall"
 	"testing"
-	"time"
 )
 
 // TestQuarantine: a version that HAProxy refuses reaches the log around the API; its last
@@ -18,7 +17,7 @@ func TestQuarantine(t *testing.T) {
 	r.reconfigure(t, "other", one)
 
 	publishDefinition(t, n, "web", definition("web", two, "path_reg -m nonsense"))
-	eventually(t, 20*time.Second, "in quarantine", func() error { return r.quarantined("web") })
+	eventually(t, patience, "in quarantine", func() error { return r.quarantined("web") })
 	if err := r.routed("/web", "one"); err != nil {
 		t.Errorf("the last good version: %v", err)
 	}
@@ -40,23 +39,25 @@ func TestQuarantine(t *testing.T) {
 		if code := r.stop(t, syscall.SIGTERM); code != 0 {
 			t.Errorf("exit code %d", code)
 		}
-		r.start(t).ready(t, 30*time.Second)
-		if err := errors.Join(r.quarantined("web"), r.routed("/web", "one"), r.routed("/other", "one")); err != nil {
+		r.start(t).ready(t, 2*patience)
+		if err := errors.Join(r.routed("/web", "one"), r.routed("/other", "one")); err != nil {
 			t.Error(err)
 		}
+		eventually(t, patience, "in quarantine", func() error { return r.quarantined("web") })
 	})
 	t.Run("neither does a replica that never had the good version", func(t *testing.T) {
 		fresh := startReplica(t, "fresh", "--nats-url", n.url())
-		if err := errors.Join(fresh.quarantined("web"), fresh.routed("/web", "one"), fresh.routed("/other", "one")); err != nil {
+		if err := errors.Join(fresh.routed("/web", "one"), fresh.routed("/other", "one")); err != nil {
 			t.Error(err)
 		}
+		eventually(t, patience, "in quarantine", func() error { return fresh.quarantined("web") })
 	})
 	t.Run("a good version ends it", func(t *testing.T) {
 		r.reconfigure(t, "web", two)
 		if err := r.routed("/web", "two"); err != nil {
 			t.Error(err)
 		}
-		eventually(t, 10*time.Second, "out of quarantine", func() error {
+		eventually(t, patience, "out of quarantine", func() error {
 			if r.quarantined("web") == nil {
 				return errors.New("still in quarantine")
 			}

@@ -90,14 +90,19 @@ func (r *replica) ready(t testing.TB, within time.Duration) *replica {
 
 func startReplica(t testing.TB, name string, args ...string) *replica {
 	t.Helper()
-	return newReplica(t, name, args...).start(t).ready(t, 60*time.Second)
+	return newReplica(t, name, args...).start(t).ready(t, 2*patience)
 }
 
 func (r *replica) url(path string) string { return "http://" + loopback(r.api) + path }
 
-// dfp calls an endpoint of Docker Flow Proxy's API.
+// dfp calls an endpoint of Docker Flow Proxy's API. A change may take its time to be live: how long
+// depends on what else the machine does.
 func (r *replica) dfp(endpoint string, q url.Values) answer {
-	return send(r.t.Context(), http.MethodGet, r.url("/v1/docker-flow-proxy/"+endpoint+"?"+q.Encode()), "")
+	query := q.Encode()
+	if (endpoint == "reconfigure" || endpoint == "remove") && !q.Has("timeout") {
+		query += "&timeout=" + patience.String()
+	}
+	return send(r.t.Context(), http.MethodGet, r.url("/v1/docker-flow-proxy/"+endpoint+"?"+query), "")
 }
 
 // demo is the query that routes /name to a backend on this machine.

@@ -6,7 +6,6 @@ import (
 	"net/url"
 	"strings"
 	"testing"
-	"time"
 )
 
 // startThree runs three replicas on one NATS.
@@ -19,7 +18,7 @@ func startThree(t testing.TB, args ...string) (*natsServer, []*replica) {
 		replicas = append(replicas, r.start(t))
 	}
 	for _, r := range replicas {
-		r.ready(t, 45*time.Second)
+		r.ready(t, 2*patience)
 	}
 	return n, replicas
 }
@@ -28,13 +27,13 @@ func startThree(t testing.TB, args ...string) (*natsServer, []*replica) {
 func routedByAll(t testing.TB, replicas []*replica, path, backend string) {
 	t.Helper()
 	for _, r := range replicas {
-		eventually(t, 10*time.Second, path+" through "+r.name, func() error { return r.routed(path, backend) })
+		eventually(t, patience, path+" through "+r.name, func() error { return r.routed(path, backend) })
 	}
 }
 
 func converged(t testing.TB, replicas []*replica) {
 	t.Helper()
-	eventually(t, 20*time.Second, "one state everywhere", func() error { return sameState(replicas...) })
+	eventually(t, patience, "one state everywhere", func() error { return sameState(replicas...) })
 }
 
 // TestThreeReplicas: a change sent to any replica is routed by all of them.
@@ -89,7 +88,7 @@ func TestThreeReplicas(t *testing.T) {
 	})
 	t.Run("every replica knows the others", func(t *testing.T) {
 		for _, r := range replicas {
-			eventually(t, 10*time.Second, "three names", func() error {
+			eventually(t, patience, "three names", func() error {
 				all, err := r.statuses()
 				if err == nil && len(all) != 3 {
 					err = fmt.Errorf("%s knows %d replicas", r.name, len(all))
@@ -124,7 +123,7 @@ func TestReplacedReplicaRecovers(t *testing.T) {
 			names = append(names[1:], added)
 
 			victim.wipe(t)
-			victim.start(t).ready(t, 30*time.Second)
+			victim.start(t).ready(t, 2*patience)
 			for _, name := range names {
 				if err := victim.routed("/"+name, "one"); err != nil {
 					t.Errorf("right after ready: %v", err)

@@ -65,7 +65,7 @@ func (d *demoRun) start(t *testing.T) *process {
 func (d *demoRun) commands(t *testing.T, p *process) []string {
 	t.Helper()
 	var lines []string
-	eventually(t, 5*time.Minute, "three curl lines", func() error {
+	eventually(t, 10*time.Minute, "three curl lines", func() error {
 		if !p.running() {
 			return fmt.Errorf("run.sh ended: %s", tail(p.output(), 10))
 		}
@@ -130,7 +130,7 @@ func TestRunScript(t *testing.T) {
 		}
 		t.Run("a second one is refused", func(t *testing.T) {
 			second := d.start(t)
-			if code := second.exitCode(t, 20*time.Second); code != 1 {
+			if code := second.exitCode(t, patience); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 			says(t, second.output(), "another deploy/run.sh is running")
@@ -141,7 +141,7 @@ func TestRunScript(t *testing.T) {
 					t.Fatal(err)
 				}
 			}
-			if code := p.exitCode(t, 30*time.Second); code == 0 {
+			if code := p.exitCode(t, patience); code == 0 {
 				t.Error("exit code 0")
 			}
 			says(t, p.output(), "demo ended", "demo.log")
@@ -157,7 +157,7 @@ func TestRunScriptNamesTheVariableOfABusyPort(t *testing.T) {
 			again := *d
 			again.env = append(again.env[:len(again.env):len(again.env)], fmt.Sprintf("%s=%d", variable, busy))
 			p := again.start(t)
-			if code := p.exitCode(t, 30*time.Second); code != 1 {
+			if code := p.exitCode(t, patience); code != 1 {
 				t.Errorf("exit code %d", code)
 			}
 			says(t, p.output(), variable+"=", fmt.Sprint(busy))

@@ -2,6 +2,7 @@ package e2e_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"net/http"
 	"net/url"
 	"strings"
@@ -79,14 +80,14 @@ func TestNativeAPI(t *testing.T) {
 		t.Fatalf("no path in the definition: %v", read)
 	}
 	put := func(tag string) answer {
-		return send(t.Context(), http.MethodPut, url+"?wait=local", moved, "Content-Type: application/json", "If-Match: "+tag)
+		return send(t.Context(), http.MethodPut, url+"?wait=local&timeout=1m", moved, "Content-Type: application/json", "If-Match: "+tag)
 	}
 	mustStatus(t, put(tag), http.StatusOK)
 	if err := r.routed("/moved", "one"); err != nil {
 		t.Error(err)
 	}
 	mustStatus(t, put(tag), http.StatusPreconditionFailed) // somebody else was faster
-	mustStatus(t, send(t.Context(), http.MethodDelete, url+"?wait=local", ""), http.StatusOK)
+	mustStatus(t, send(t.Context(), http.MethodDelete, url+"?wait=local&timeout=1m", ""), http.StatusOK)
 	mustStatus(t, get(t, url), http.StatusNotFound)
 	mustStatus(t, r.request("/moved"), http.StatusServiceUnavailable)
 }
@@ -105,20 +106,20 @@ func TestRestartKeepsState(t *testing.T) {
 	}
 	check := func(how string) {
 		t.Helper()
-		r.start(t).ready(t, 30*time.Second)
+		r.start(t).ready(t, 2*patience)
 		for _, path := range []string{"/a", "/c"} { // the first request after ready
 			if err := r.routed(path, "one"); err != nil {
 				t.Errorf("after %s: %v", how, err)
 			}
 		}
 		mustStatus(t, r.request("/b"), http.StatusServiceUnavailable)
-		after, err := r.own()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if after.Digest != before.Digest || after.StreamID != before.StreamID {
-			t.Errorf("after %s: %+v, before: %+v", how, after, before)
-		}
+		eventually(t, patience, "the same state after "+how, func() error {
+			after, err := r.own()
+			if err == nil && (after.Digest != before.Digest || after.StreamID != before.StreamID) {
+				err = fmt.Errorf("%+v, before: %+v", after, before)
+			}
+			return err
+		})
 	}
 	if code := r.stop(t, syscall.SIGTERM); code != 0 {
 		t.Errorf("SIGTERM: exit code %d", code)
@@ -141,7 +142,7 @@ func TestStopIsGraceful(t *testing.T) {
 	if err := r.routed("/web", "one"); err != nil {
 		t.Errorf("while stopping: %v", err)
 	}
-	if code := r.exitCode(t, 30*time.Second); code != 0 {
+	if code := r.exitCode(t, patience); code != 0 {
 		t.Errorf("exit code %d", code)
 	}
 	if left := r.descendants("haproxy"); len(left) > 0 {
@@ -162,8 +163,8 @@ func TestKilledHAProxyComesBack(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	eventually(t, 15*time.Second, "routed again", func() error { return r.routed("/web", "one") })
-	eventually(t, 15*time.Second, "ready again", func() error {
+	eventually(t, patience, "routed again", func() error { return r.routed("/web", "one") })
+	eventually(t, patience, "ready again", func() error {
 		return expectStatus(get(t, r.url("/readyz")), http.StatusOK)
 	})
 	r.reconfigure(t, "other", startBackend(t, "two"))

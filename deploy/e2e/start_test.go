@@ -7,14 +7,13 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // refusesToStart expects exit code 1 and an output that holds all hints.
 func refusesToStart(t *testing.T, r *replica, hints ...string) {
 	t.Helper()
 	r.start(t)
-	if code := r.exitCode(t, 20*time.Second); code != 1 {
+	if code := r.exitCode(t, patience); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
 	says(t, r.output(), hints...)
@@ -55,7 +54,7 @@ func TestBadStarts(t *testing.T) {
 		r := newReplica(t, "local")
 		r.env = []string{fmt.Sprintf("DEFAULT_PORTS=%d", busy)}
 		r.start(t)
-		eventually(t, 20*time.Second, "it says so", func() error {
+		eventually(t, patience, "it says so", func() error {
 			if out := r.output(); !strings.Contains(out, fmt.Sprint(busy)) || !strings.Contains(out, "DEFAULT_PORTS") {
 				return fmt.Errorf("output: %s", tail(out, 10))
 			}
@@ -92,7 +91,7 @@ func TestBadStarts(t *testing.T) {
 // notReady expects that the replica runs, is not ready, takes no traffic and tells why.
 func notReady(t *testing.T, r *replica, reason string) {
 	t.Helper()
-	eventually(t, 20*time.Second, "it tells why it waits: "+reason, func() error {
+	eventually(t, patience, "it tells why it waits: "+reason, func() error {
 		a := get(t, r.url("/readyz"))
 		if err := expectStatus(a, http.StatusServiceUnavailable); err != nil {
 			return err
@@ -115,7 +114,7 @@ func TestWaitingStarts(t *testing.T) {
 		r := newReplica(t, "local", "--nats-url", n.url()).start(t)
 		notReady(t, r, "log")
 		n.start()
-		r.ready(t, 45*time.Second)
+		r.ready(t, 2*patience)
 	})
 	t.Run("for Consul, which may hold a state", func(t *testing.T) {
 		r := newReplica(t, "local", "--consul-addr", loopback(freePort(t))).start(t)

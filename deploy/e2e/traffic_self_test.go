@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync/atomic"
 	"testing"
-	"time"
 )
 
 // TestTrafficCountsWhatFails: the load generator sees what a proxy can do wrong, and only that.
@@ -32,7 +31,7 @@ func TestTrafficCountsWhatFails(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) {
 			addr, faults := startFaulty(t, c.fault)
 			tr := startTraffic(t, addr, "one", "/a", "/b")
-			eventually(t, 10*time.Second, "200 requests", func() error {
+			eventually(t, patience, "200 requests", func() error {
 				if sent := tr.sent.Load(); sent < 200 {
 					return fmt.Errorf("only %d", sent)
 				}

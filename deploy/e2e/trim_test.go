@@ -20,7 +20,7 @@ const logStream = "SLUICE_DOCKER-FLOW"
 
 func jetStream(t testing.TB, nc *nats.Conn) jetstream.JetStream {
 	t.Helper()
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -48,8 +48,8 @@ func newestCheckpoint(t testing.TB, js jetstream.JetStream) string {
 		t.Fatal(err)
 	}
 	newest := ""
-	eventually(t, 20*time.Second, "the checkpoints are listed", func() error {
-		ctx, cancel := context.WithTimeout(t.Context(), time.Second) // a list whose last object goes meanwhile has no end
+	eventually(t, patience, "the checkpoints are listed", func() error {
+		ctx, cancel := context.WithTimeout(t.Context(), 5*time.Second) // a list whose last object goes meanwhile has no end
 		defer cancel()
 		list, err := store.List(ctx)
 		if err != nil && !errors.Is(err, jetstream.ErrNoObjectsFound) {
@@ -75,7 +75,7 @@ func fillLog(t testing.TB, js jetstream.JetStream) {
 				t.Fatalf("fill the log: %v", err)
 			}
 		}
-		eventually(t, 30*time.Second, "another checkpoint", func() error {
+		eventually(t, patience, "another checkpoint", func() error {
 			if now := newestCheckpoint(t, js); now == before {
 				return fmt.Errorf("still %q", now)
 			}
@@ -118,13 +118,13 @@ func TestTrimmedLog(t *testing.T) {
 
 	newcomer := newReplica(t, "newcomer", small...)
 	t.Run("who has nothing starts from a checkpoint", func(t *testing.T) {
-		newcomer.start(t).ready(t, 30*time.Second)
+		newcomer.start(t).ready(t, 2*patience)
 		checkState(t, newcomer, want.Digest)
 	})
 	t.Run("who was away for long goes on from a checkpoint", func(t *testing.T) {
-		away.start(t).ready(t, 30*time.Second)
+		away.start(t).ready(t, 2*patience)
 		checkState(t, away, want.Digest)
-		eventually(t, 20*time.Second, "both agree", func() error { return unburdened([]*replica{newcomer, away}) })
+		eventually(t, patience, "both agree", func() error { return unburdened([]*replica{newcomer, away}) })
 		if code, out := cli(t, away, "recover", "new-log"); code != 4 || !strings.Contains(out, "nothing to recover") {
 			t.Errorf("recover while all is well: exit %d, %s", code, out)
 		}
@@ -142,11 +142,11 @@ func TestTrimmedLog(t *testing.T) {
 		if err := os.Rename(old, filepath.Join(away.dir, "data")); err != nil {
 			t.Fatal(err)
 		}
-		away.start(t).ready(t, 45*time.Second)
+		away.start(t).ready(t, 2*patience)
 		if err := away.routed("/first", "one"); err != nil {
 			t.Errorf("the old state is not served: %v", err)
 		}
-		eventually(t, 20*time.Second, "status names the command", func() error {
+		eventually(t, patience, "status names the command", func() error {
 			if code, out := cli(t, away, "status"); code != 0 || !strings.Contains(out, "`sluice recover new-log`") {
 				return fmt.Errorf("exit %d: %s", code, out)
 			}
@@ -155,7 +155,7 @@ func TestTrimmedLog(t *testing.T) {
 		if code, out := cli(t, away, "recover", "new-log"); code != 0 || !strings.Contains(out, "the log was deleted") {
 			t.Fatalf("recover: exit %d, %s", code, out)
 		}
-		eventually(t, 60*time.Second, "the log begins anew", away.fresh)
+		eventually(t, patience, "the log begins anew", away.fresh)
 		for _, path := range []string{"/first", "/gone"} { // what the old state held
 			if err := away.routed(path, "one"); err != nil {
 				t.Error(err)
@@ -168,7 +168,7 @@ func TestTrimmedLog(t *testing.T) {
 // checkState waits until the map is as expected and everything that lives is routed.
 func checkState(t testing.TB, r *replica, digest string) {
 	t.Helper()
-	eventually(t, 20*time.Second, r.name+" has the whole state", func() error {
+	eventually(t, patience, r.name+" has the whole state", func() error {
 		s, err := r.own()
 		if err == nil && (s.Digest != digest || s.Stale != "") {
 			err = fmt.Errorf("digest %s, want %s, stale %q", s.Digest, digest, s.Stale)

@@ -27,7 +27,7 @@ func startUnderLoad(t testing.TB) *underLoad {
 		u.reconfigure(t, loadedName(i), u.ports[0], "wait", "none")
 		paths = append(paths, "/"+loadedName(i))
 	}
-	eventually(t, 30*time.Second, "the services are live", u.fresh)
+	eventually(t, patience, "the services are live", u.fresh)
 	u.loads = u.generation(t)
 	u.traffic = startTraffic(t, loopback(u.http), "one", paths...)
 	return u
@@ -53,28 +53,20 @@ func (u *underLoad) changeAtRuntime(t testing.TB, i int) {
 	var err error
 	switch i % 4 {
 	case 0:
-		u.change(t, name, u.ports[0])
+		u.reconfigure(t, name, u.ports[0])
 		err = u.routed("/"+name, backend)
 	case 1:
-		u.change(t, name, u.ports[1], "servicePath", "/changed-"+name)
+		u.reconfigure(t, name, u.ports[1], "servicePath", "/changed-"+name)
 		err = u.routed("/changed-"+name, backend)
 	case 2:
-		mustStatus(t, u.dfp("remove", url.Values{"serviceName": {name}, "timeout": {patience}}), http.StatusOK)
+		mustStatus(t, u.dfp("remove", url.Values{"serviceName": {name}}), http.StatusOK)
 		err = expectStatus(u.request("/changed-"+name), http.StatusServiceUnavailable)
 	case 3:
-		u.change(t, loadedName(round%loadedServices), u.ports[1-round/loadedServices%2])
+		u.reconfigure(t, loadedName(round%loadedServices), u.ports[1-round/loadedServices%2])
 	}
 	if err != nil {
 		t.Errorf("change %d is not live: %v", i, err)
 	}
-}
-
-// patience is how long a change may take: what counts here is that nobody notices it.
-const patience = "1m"
-
-func (u *underLoad) change(t testing.TB, name string, port int, more ...string) {
-	t.Helper()
-	u.reconfigure(t, name, port, append(more, "timeout", patience)...)
 }
 
 // load makes HAProxy load its configuration, mostly because it is asked to, now and then
@@ -86,7 +78,7 @@ func (u *underLoad) load(t testing.TB, i int) {
 		return
 	}
 	name := fmt.Sprintf("with-header-%d", i)
-	u.change(t, name, u.ports[0], "addReqHeader", fmt.Sprintf("X-Load %d", i))
+	u.reconfigure(t, name, u.ports[0], "addReqHeader", fmt.Sprintf("X-Load %d", i))
 	if err := u.routed("/"+name, "one"); err != nil {
 		t.Error(err)
 	}
@@ -123,9 +115,11 @@ func TestLoadsCostNoRequest(t *testing.T) {
 	u := startUnderLoad(t)
 	changes(t, 8, 500*time.Millisecond, time.Hour, u.load)
 	u.traffic.finish(t, 2_000)
-	loads := u.generation(t) - u.loads
-	if loads < 8 {
-		t.Errorf("%d loads, want 8", loads)
-	}
-	t.Logf("%v during %d loads", u.traffic, loads)
+	eventually(t, patience, "8 loads are told", func() error { // the list of replicas follows a little later
+		if loads := u.generation(t) - u.loads; loads < 8 {
+			return fmt.Errorf("%d loads", loads)
+		}
+		return nil
+	})
+	t.Logf("%v during %d loads", u.traffic, u.generation(t)-u.loads)
 }

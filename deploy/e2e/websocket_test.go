@@ -25,7 +25,7 @@ const (
 	finalText  = 0x81 // FIN, opcode text
 	maskedBit  = 0x80
 	maxPayload = 125 // longer ones have another header
-	socketTime = 10 * time.Second
+	socketTime = 30 * time.Second
 )
 
 // acceptKey proves that the server has understood the client's key (RFC 6455, 4.2.2).

@@ -8,7 +8,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 // explanation is what the tests look at of `sluice why --output json`.
@@ -50,7 +49,7 @@ func TestWhy(t *testing.T) {
 	if err := os.WriteFile(page, []byte("HTTP/1.0 503 Service Unavailable\r\nConnection: close\r\n\r\nnobody\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	r.start(t).ready(t, 60*time.Second)
+	r.start(t).ready(t, 2*patience)
 	for name, more := range map[string][]string{
 		"any":     {"servicePath", "/"},
 		"demo":    {"servicePath", "/demo"},
@@ -64,7 +63,7 @@ func TestWhy(t *testing.T) {
 	} {
 		r.reconfigure(t, name, startBackend(t, name), append(more, "wait", "none")...)
 	}
-	eventually(t, 20*time.Second, "everything is live", r.fresh)
+	eventually(t, patience, "everything is live", r.fresh)
 
 	for _, c := range []struct{ host, path, agent, want string }{
 		{"acme.com", "/demo", "", "host"},
@@ -119,7 +118,7 @@ func TestWhy(t *testing.T) {
 	t.Run("a version in quarantine", func(t *testing.T) {
 		before := r.why(t, "other.org", "/demo")
 		publishDefinition(t, n, "demo", definition("demo", startBackend(t, "other"), "path_reg -m nonsense"))
-		eventually(t, 20*time.Second, "in quarantine", func() error { return r.quarantined("demo") })
+		eventually(t, patience, "in quarantine", func() error { return r.quarantined("demo") })
 		e := r.why(t, "other.org", "/demo")
 		if e.Rule.Service != "demo" || e.Quarantine == nil || e.Event == nil || *e.Event != *before.Event {
 			t.Errorf("got %+v, event %+v, quarantine %+v", e.Rule, e.Event, e.Quarantine)

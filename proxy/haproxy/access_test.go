@@ -7,7 +7,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 
 	"sluice/proxy"
 	"sluice/proxy/haproxy"
@@ -94,7 +93,7 @@ func TestAccessLogOfConnections(t *testing.T) {
 	r, log := logged(t, proxy.AccessLog{Enabled: true, TCPFormat: "closed %fp"})
 	port := freePort(t)
 	r.reconfigure("serviceName=x&reqMode=tcp&outboundHostname=127.0.0.1&port=" + echo(t, "one") + "&srcPort=" + strconv.Itoa(port))
-	conn, err := net.DialTimeout("tcp", "127.0.0.1:"+strconv.Itoa(port), time.Second)
+	conn, err := net.DialTimeout("tcp", "127.0.0.1:"+strconv.Itoa(port), patience)
 	if err != nil {
 		t.Fatal(err)
 	}

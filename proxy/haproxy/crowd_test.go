@@ -27,7 +27,7 @@ func TestLoadsWaitOnlyForOldWorkersThatAreThere(t *testing.T) {
 	var c *crowd
 	r := newRig(t, func(r *rig, cfg *proxy.Config) {
 		c = &crowd{Process: haproxy.New(r.config)}
-		cfg.Process, cfg.Crowded = c, time.Minute
+		cfg.Process, cfg.Crowded = c, 10*patience
 	})
 	port := echo(t, "a")
 	const users = "&users=ann:secret-of-ann" // takes a load
@@ -42,9 +42,5 @@ func TestLoadsWaitOnlyForOldWorkersThatAreThere(t *testing.T) {
 		}
 	}
 	c.old.Store(0)
-	for began := time.Now(); r.controller.Report().Seq < seq; time.Sleep(20 * time.Millisecond) {
-		if time.Since(began) > 10*time.Second {
-			t.Fatal("the load still waits for old workers that are gone")
-		}
-	}
+	r.await("the load that waited for old workers", func() bool { return r.controller.Report().Seq >= seq })
 }

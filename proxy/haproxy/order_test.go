@@ -79,7 +79,7 @@ func rulesRig(t *testing.T) (*rig, []int) {
 // contradictsForLong asks again after a contradiction: for a moment after a load the
 // worker before it may still take a connection.
 func contradictsForLong(client *http.Transport, a *proxy.Answer) string {
-	for deadline := time.Now().Add(time.Second); ; {
+	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
 		problem := contradicts(client, a)
 		if problem == "" || time.Now().After(deadline) {
 			return problem

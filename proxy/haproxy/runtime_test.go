@@ -100,7 +100,7 @@ func (r *rig) written() map[string]string {
 // agrees waits until HAProxy holds what stands in the files, and nothing else.
 func (r *rig) agrees() {
 	r.Helper()
-	deadline := time.Now().Add(patience / 4)
+	deadline := time.Now().Add(patience)
 	for diff := r.difference(); diff != ""; diff = r.difference() {
 		if time.Now().After(deadline) {
 			r.Fatalf("haproxy holds something else than the files say (-files +haproxy):\n%s", diff)

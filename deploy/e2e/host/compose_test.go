@@ -9,7 +9,6 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
-	"time"
 )
 
 const token = "0123456789abcdef0123456789abcdef"
@@ -18,7 +17,7 @@ const token = "0123456789abcdef0123456789abcdef"
 type project struct{ environ []string }
 
 func (p project) compose(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), 2*time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, "docker-compose", append([]string{"--project-name", "edge", "--file", "../../compose.yml"}, args...)...)
 	cmd.Env = append(os.Environ(), p.environ...)
@@ -65,7 +64,7 @@ func TestCompose(t *testing.T) {
 	p := up(t)
 	e := edge{network: "proxy", proxy: p.must(t, "ps", "--quiet", "proxy")[:12]}
 	for _, service := range []string{"proxy", "watch"} {
-		eventually(t, time.Minute, service+" is healthy", func() error { return healthy(p.must(t, "ps", "--quiet", service)) })
+		eventually(t, patience, service+" is healthy", func() error { return healthy(p.must(t, "ps", "--quiet", service)) })
 	}
 	e.follows(t)
 
@@ -75,7 +74,7 @@ func TestCompose(t *testing.T) {
 	admin := []string{"exec", "-T", "-e", "SLUICE_TOKEN=" + token, "proxy", "sluice"}
 	p.must(t, append(admin, "reconfigure", "kept", "--port", "8080", "--service-path", "/kept")...)
 	p.must(t, "up", "--detach", "--force-recreate", "proxy")
-	eventually(t, time.Minute, "the new container has the old one's service", func() error {
+	eventually(t, patience, "the new container has the old one's service", func() error {
 		out, err := p.compose(append(admin, "services")...)
 		if err == nil && !strings.Contains(out, "kept") {
 			err = errors.New(out)

@@ -5,7 +5,6 @@ import (
 	"os/exec"
 	"strings"
 	"testing"
-	"time"
 )
 
 // TestDemoTakesNobodysNames: what is called as something of the demo's keeps it from beginning,
@@ -16,7 +15,7 @@ func TestDemoTakesNobodysNames(t *testing.T) {
 		t.Run(kind, func(t *testing.T) {
 			docker(t, kind, "create", name)
 			t.Cleanup(func() { docker(t, kind, "rm", name) }) // fails if the demo has removed it
-			ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+			ctx, cancel := context.WithTimeout(t.Context(), patience)
 			defer cancel()
 			out, err := exec.CommandContext(ctx, "../../demo.sh").CombinedOutput()
 			if err == nil || !strings.Contains(string(out), "there is a "+kind+" called "+name+" already") {

@@ -21,7 +21,7 @@ func docker(t testing.TB, args ...string) string {
 }
 
 func try(args ...string) (string, error) {
-	ctx, cancel := context.WithTimeout(context.Background(), time.Minute)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	out, err := exec.CommandContext(ctx, "docker", args...).CombinedOutput()
 	if err != nil {
@@ -44,6 +44,9 @@ func eventually(t testing.TB, within time.Duration, what string, check func() er
 	t.Logf("%s: after %v", what, time.Since(since).Round(100*time.Millisecond))
 }
 
+// patience is how long a test waits for what takes seconds on a quiet machine.
+const patience = 3 * time.Minute
+
 // socket is where this Docker listens.
 func socket(t testing.TB) string {
 	t.Helper()
@@ -65,7 +68,7 @@ func start(t testing.TB) edge {
 	t.Cleanup(func() { docker(t, "network", "rm", e.network) })
 	e.run(t, e.proxy, "--volume", socket(t)+":/var/run/docker.sock:ro", "sluice:latest",
 		"run", "--docker-host", "unix:///var/run/docker.sock")
-	eventually(t, time.Minute, "the proxy is healthy", func() error { return healthy(e.proxy) })
+	eventually(t, patience, "the proxy is healthy", func() error { return healthy(e.proxy) })
 	return e
 }
 
@@ -105,13 +108,13 @@ func (e edge) follows(t testing.TB) {
 	t.Helper()
 	e.run(t, "go-demo", "--label", "com.df.notify=true", "--label", "com.df.servicePath=/demo", "--label", "com.df.port=8080",
 		"sluice-demo:latest")
-	eventually(t, 10*time.Second, "routed", func() error { return e.routed("/demo/hello", "hello from go-demo") })
+	eventually(t, patience, "routed", func() error { return e.routed("/demo/hello", "hello from go-demo") })
 	config := docker(t, "exec", e.proxy, "cat", "/cfg/haproxy.cfg")
 	if !strings.Contains(config, "backend go-demo-be8080_0") {
 		t.Errorf("haproxy.cfg:\n%s", config)
 	}
 	docker(t, "rm", "-f", "go-demo")
-	eventually(t, 10*time.Second, "gone", func() error { return e.routed("/demo/hello", "503 Service Unavailable") })
+	eventually(t, patience, "gone", func() error { return e.routed("/demo/hello", "503 Service Unavailable") })
 }
 
 // TestLabelledContainers: one container that is proxy and watcher.

@@ -3,6 +3,7 @@ package swarm_test
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"strings"
 	"testing"
@@ -18,7 +19,7 @@ const api = "http://proxy:8080"
 
 // routeTo is what a user types, to be sent to any replica: path is routed to go-demo.
 func routeTo(name, path string) string {
-	url := api + "/v1/docker-flow-proxy/reconfigure?serviceName=" + name + "&servicePath=" + path + "&port=8080"
+	url := api + "/v1/docker-flow-proxy/reconfigure?serviceName=" + name + "&servicePath=" + path + "&port=8080&timeout=1m"
 	if name != demo {
 		url += "&outboundHostname=" + demo
 	}
@@ -110,25 +111,27 @@ func sameState(n int) error {
 }
 
 // stream is the log's identity.
-func stream(t testing.TB) string {
+func stream(t testing.TB) (id string) {
 	t.Helper()
-	all, err := statuses()
-	if err != nil || len(all) == 0 {
-		t.Fatalf("no replicas: %v", err)
-	}
-	return all[0].StreamID
+	eventually(t, patience, "the log's identity", func() error {
+		all, err := statuses()
+		if err == nil && len(all) == 0 {
+			err = errors.New("no replicas")
+		}
+		if err == nil {
+			id = all[0].StreamID
+		}
+		return err
+	})
+	return id
 }
 
 // load is a client that asks the proxies all the time.
 type load struct {
 	t         testing.TB
 	container string
-	began     time.Time
 	least     int // requests
 }
-
-// perSecond is what the load does not fall short of.
-const perSecond = 150
 
 // result is what became of its requests.
 type result struct {
@@ -139,34 +142,41 @@ type result struct {
 // startLoad asks path, behind which go-demo is, about 200 times a second.
 func startLoad(t testing.TB, path string) *load {
 	t.Helper()
-	l := &load{t: t, began: time.Now(), least: 100, container: docker(t, "run", "-d", "--network", network, loadImage, "run", "http://tasks.proxy"+path, hello)}
+	l := &load{t: t, least: 100, container: docker(t, "run", "-d", "--network", network, loadImage, "run", "http://tasks.proxy"+path, hello)}
 	t.Cleanup(func() { docker(t, "rm", "-f", l.container) })
 	return l
+}
+
+// told is what the load has told last; nothing in its first second.
+func (l *load) told() (r result) {
+	l.t.Helper()
+	text := docker(l.t, "logs", "--tail", "1", l.container)
+	if err := json.Unmarshal([]byte(text), &r); err != nil && text != "" {
+		l.t.Fatalf("%v: %s", err, text)
+	}
+	return r
 }
 
 // stop ends the load. Every request must have been answered as it should be.
 func (l *load) stop() {
 	l.t.Helper()
+	l.atLeast(l.least)
 	docker(l.t, "kill", "-s", "TERM", l.container)
 	docker(l.t, "wait", l.container)
-	var r result
-	if err := json.Unmarshal([]byte(docker(l.t, "logs", l.container)), &r); err != nil {
-		l.t.Fatal(err)
-	}
+	r := l.told()
 	l.t.Logf("%d of %d requests failed", r.Failed, r.Sent)
 	if r.Failed > 0 || r.Sent < l.least {
 		l.t.Errorf("%d of %d requests failed:\n%s", r.Failed, r.Sent, strings.Join(r.First, "\n"))
 	}
 }
 
-// atLeast waits until about n requests were sent.
+// atLeast waits until n requests were sent.
 func (l *load) atLeast(n int) {
 	l.t.Helper()
 	l.least = n
-	enough := time.Duration(n/perSecond+5) * time.Second
-	eventually(l.t, enough+10*time.Second, fmt.Sprintf("%d requests", n), func() error {
-		if took := time.Since(l.began); took < enough {
-			return fmt.Errorf("only %v", took)
+	eventually(l.t, patience, fmt.Sprintf("%d requests", n), func() error {
+		if sent := l.told().Sent; sent < n {
+			return fmt.Errorf("only %d", sent)
 		}
 		return nil
 	})
@@ -176,7 +186,7 @@ func (l *load) atLeast(n int) {
 func (l *load) settle() {
 	l.t.Helper()
 	since := time.Now()
-	eventually(l.t, 10*time.Second, "more load", func() error {
+	eventually(l.t, patience, "more load", func() error {
 		if time.Since(since) < 2*time.Second {
 			return fmt.Errorf("only %v", time.Since(since))
 		}

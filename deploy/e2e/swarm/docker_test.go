@@ -11,8 +11,12 @@ import (
 	"time"
 )
 
-// commandTimeout bounds each call of docker.
-const commandTimeout = 2 * time.Minute
+const (
+	// commandTimeout bounds each call of docker, some of which wait until a service is updated.
+	commandTimeout = 10 * time.Minute
+	// patience is how long a test waits for what takes seconds on a quiet machine.
+	patience = 3 * time.Minute
+)
 
 // try runs docker with input and returns what it writes.
 func try(ctx context.Context, input string, args ...string) (string, error) {
@@ -84,7 +88,7 @@ func healthy(t testing.TB, service string) []string {
 func waitHealthy(t testing.TB, service string, n int) []string {
 	t.Helper()
 	var found []string
-	eventually(t, 2*time.Minute, fmt.Sprintf("%d healthy tasks of %s", n, service), func() error {
+	eventually(t, 2*patience, fmt.Sprintf("%d healthy tasks of %s", n, service), func() error {
 		all := containers(t, service)
 		if found = healthy(t, service); len(found) != n || len(all) != n {
 			return fmt.Errorf("%d healthy of %d", len(found), len(all))

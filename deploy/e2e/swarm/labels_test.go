@@ -1,9 +1,11 @@
 package swarm_test
 
 import (
+	"bufio"
 	"context"
 	"errors"
 	"fmt"
+	"os/exec"
 	"strings"
 	"testing"
 	"time"
@@ -41,20 +43,29 @@ func running(t testing.TB, name string) time.Time {
 // asked asks for /name/hello from before the service exists, and tells when it was routed.
 func asked(t testing.TB, name string) (routed func() time.Time) {
 	t.Helper()
-	type outcome struct {
-		text string
-		err  error
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), commandTimeout)
+	t.Cleanup(cancel)
+	cmd := exec.CommandContext(ctx, "docker", "exec", tools, "load", "until", "http://tasks.proxy/"+name+"/hello", hello)
+	cmd.Stderr = t.Output()
+	pipe, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
 	}
-	done := make(chan outcome, 1)
-	go func() {
-		text, err := try(context.Background(), "", "exec", tools, "load", "until", "http://tasks.proxy/"+name+"/hello", hello)
-		done <- outcome{text, err}
-	}()
+	if err != nil {
+		t.Fatal(err)
+	}
+	out := bufio.NewReader(pipe)
+	if line, err := out.ReadString('\n'); err != nil { // from now on it asks, however long its start took
+		t.Fatalf("%q, %v", line, err)
+	}
 	return func() time.Time {
 		t.Helper()
-		o := <-done
-		at, err := time.Parse(time.RFC3339Nano, o.text)
-		if err = errors.Join(o.err, err); err != nil {
+		line, err := out.ReadString('\n')
+		if err := errors.Join(err, cmd.Wait()); err != nil {
+			t.Fatal(err)
+		}
+		at, err := time.Parse(time.RFC3339Nano, strings.TrimSpace(line))
+		if err != nil {
 			t.Fatal(err)
 		}
 		return at
@@ -78,7 +89,7 @@ func goneFromAll(name string) error {
 // converge waits until Swarm says that a service is as asked.
 func converge(t testing.TB, name string, n int) {
 	t.Helper()
-	eventually(t, 2*time.Minute, fmt.Sprintf("%d tasks of %s", n, name), func() error {
+	eventually(t, patience, fmt.Sprintf("%d tasks of %s", n, name), func() error {
 		if all := containers(t, name); len(all) != n {
 			return fmt.Errorf("%d run", len(all))
 		}
@@ -135,12 +146,12 @@ func TestLabels(t *testing.T) {
 func TestWatcherWasAway(t *testing.T) {
 	ready(t)
 	createLabelled(t, "leaves", 1)
-	eventually(t, 30*time.Second, "routed by all", func() error { return routedByAll(3, "/leaves/hello") })
+	eventually(t, patience, "routed by all", func() error { return routedByAll(3, "/leaves/hello") })
 	scaleAway(t)
 	docker(t, "service", "rm", "leaves")
 	createLabelled(t, "comes", 1)
 	converge(t, "comes", 1)
-	eventually(t, 5*time.Second, "the route stays while nobody watches", func() error {
+	eventually(t, patience, "the route stays while nobody watches", func() error {
 		services, err := get(api + "/v1/services")
 		if err == nil && (!strings.Contains(services, `"leaves"`) || strings.Contains(services, `"comes"`)) {
 			err = errors.New(services)
@@ -165,12 +176,12 @@ func scaleAway(t testing.TB) {
 func TestLabelsAndTheAPI(t *testing.T) {
 	ready(t)
 	createLabelled(t, "both", 1)
-	eventually(t, 30*time.Second, "routed by all", func() error { return routedByAll(3, "/both/hello") })
-	change(t, api+"/v1/docker-flow-proxy/reconfigure?serviceName=both&servicePath=/mine&port=8080")
-	eventually(t, 10*time.Second, "the API's path", func() error { return routedByAll(3, "/mine/hello") })
+	eventually(t, patience, "routed by all", func() error { return routedByAll(3, "/both/hello") })
+	change(t, api+"/v1/docker-flow-proxy/reconfigure?serviceName=both&servicePath=/mine&port=8080&timeout=1m")
+	eventually(t, patience, "the API's path", func() error { return routedByAll(3, "/mine/hello") })
 	docker(t, "service", "update", "--detach", "--label-add", "com.example.note=1", "both") // nothing of Sluice's
 	createLabelled(t, "later", 1)
-	eventually(t, 30*time.Second, "the watcher has looked since", func() error { return routedByAll(3, "/later/hello") })
+	eventually(t, patience, "the watcher has looked since", func() error { return routedByAll(3, "/later/hello") })
 	docker(t, "service", "rm", "later")
 	events, err := get(api + "/v1/events?service=both")
 	if n := len(strings.Split(strings.TrimSpace(events), "\n")); err != nil || n != 2 {
@@ -180,7 +191,7 @@ func TestLabelsAndTheAPI(t *testing.T) {
 		t.Error(err)
 	}
 	docker(t, "service", "update", "--detach", "--label-add", "com.df.servicePath=/ours", "both")
-	eventually(t, 20*time.Second, "changed labels win", func() error { return routedByAll(3, "/ours/hello") })
+	eventually(t, patience, "changed labels win", func() error { return routedByAll(3, "/ours/hello") })
 	docker(t, "service", "rm", "both")
 	eventually(t, 5*time.Second, "gone", func() error { return goneFromAll("ours") })
 }

@@ -8,7 +8,6 @@ import (
 	"strings"
 	"sync"
 	"testing"
-	"time"
 )
 
 // TestOneChangeReachesEveryReplica: one curl with distribute=true, and every replica routes it;
@@ -25,7 +24,7 @@ func TestOneChangeReachesEveryReplica(t *testing.T) {
 		}
 	})
 	t.Run("Consul shows it", func(t *testing.T) {
-		eventually(t, 30*time.Second, "docker-flow/go-demo in Consul", func() error { return mirrored("/demo", "8080") })
+		eventually(t, patience, "docker-flow/go-demo in Consul", func() error { return mirrored("/demo", "8080") })
 	})
 }
 
@@ -103,7 +102,7 @@ func early(t *testing.T, old []string, n int) {
 	t.Helper()
 	seen := slices.Clone(old)
 	var wg sync.WaitGroup
-	eventually(t, time.Minute, "new containers", func() error {
+	eventually(t, patience, "new containers", func() error {
 		for _, c := range containers(t, proxy) {
 			if slices.Contains(seen, c) {
 				continue
@@ -153,5 +152,5 @@ func TestRemovedProxyIsReplaced(t *testing.T) {
 			t.Errorf("haproxy.cfg of %.12s:\n%s\nwant\n%s", c, got, want)
 		}
 	}
-	eventually(t, time.Minute, "three replicas in the DNS", func() error { return routedByAll(3, "/demo/hello") })
+	eventually(t, patience, "three replicas in the DNS", func() error { return routedByAll(3, "/demo/hello") })
 }

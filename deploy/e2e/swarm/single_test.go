@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"strings"
 	"testing"
-	"time"
 )
 
 // createAlone creates a service of Sluice's image as Docker Flow Proxy's users have theirs:
@@ -43,7 +42,7 @@ func TestImageAloneTakesDFPsPlace(t *testing.T) {
 		t.Fatal(err)
 	}
 	docker(t, "service", "scale", "--detach", "alone=2")
-	eventually(t, time.Minute, "the second prints the remedy", func() error { return printedRemedy("alone") })
+	eventually(t, patience, "the second prints the remedy", func() error { return printedRemedy("alone") })
 	for _, c := range containers(t, "alone") {
 		_, err := try(t.Context(), "", "exec", c, "sluice", "healthcheck")
 		if serves := c == first[0]; serves != (err == nil) {
@@ -60,7 +59,7 @@ func TestImageAloneTakesDFPsPlace(t *testing.T) {
 // TestReplicasWithoutALogThatStartTogether: one of them serves, the others stay out.
 func TestReplicasWithoutALogThatStartTogether(t *testing.T) {
 	createAlone(t, "together", "--replicas", "3", "--restart-delay", "1s")
-	eventually(t, time.Minute, "one of three is in the DNS", func() error {
+	eventually(t, patience, "one of three is in the DNS", func() error {
 		out, err := try(t.Context(), "", "exec", tools, "load", "each", "http://tasks.together:8080/readyz")
 		if n := strings.Count(out, `"Status":200`); err != nil || n != 1 || strings.Count(out, "\n") > 0 {
 			return errors.Join(err, fmt.Errorf("%d are ready: %s", n, out))

@@ -97,7 +97,7 @@ func deploy(ctx context.Context) error {
 
 // awaitProxies spares every test its own wait for a stack that does not come up.
 func awaitProxies(ctx context.Context) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, 2*patience)
 	defer cancel()
 	tick := time.NewTicker(500 * time.Millisecond)
 	defer tick.Stop()
@@ -108,7 +108,7 @@ func awaitProxies(ctx context.Context) error {
 		}
 		select {
 		case <-ctx.Done():
-			return errors.Join(fmt.Errorf("%d of 3 proxies are healthy after 2m", len(lines(out))), err)
+			return errors.Join(fmt.Errorf("%d of 3 proxies are healthy in time", len(lines(out))), err)
 		case <-tick.C:
 		}
 	}
@@ -131,5 +131,5 @@ func ready(t *testing.T) {
 	waitHealthy(t, proxy, 3)
 	// Not distribute=true: it waits for a replica that a test before has killed, for a minute.
 	change(t, routeTo(demo, "/demo"))
-	eventually(t, time.Minute, "three replicas with one state", func() error { return sameState(3) })
+	eventually(t, patience, "three replicas with one state", func() error { return sameState(3) })
 }

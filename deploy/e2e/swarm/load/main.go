@@ -5,8 +5,8 @@
 //	load get URL                     one request: the body; exit 1 unless the status is 2xx
 //	load each URL                    one request to every address of the host: a line of JSON each
 //	load first URL WANT              asks until there is an answer; exit 1 unless that one is right
-//	load until URL WANT              asks until an answer is right, and prints when that was
-//	load run URL WANT                load until SIGTERM, then its result as a line of JSON
+//	load until URL WANT              says that it asks, asks until an answer is right, and prints when that was
+//	load run URL WANT                load until SIGTERM, its result so far as a line of JSON every second and at the end
 //	load wait                        does nothing until SIGTERM: a container to execute the others in
 //
 // LOAD_TOKEN is an access token. WANT is what every answer must hold.
@@ -28,8 +28,14 @@ import (
 	"time"
 )
 
-// timeout bounds one request, with its connection.
-const timeout = 10 * time.Second
+const (
+	// timeout bounds one request, with its connection.
+	timeout = 10 * time.Second
+	// patience is the same for a single one, which may be for a change that waits to be live.
+	patience = 90 * time.Second
+	// starting is how long a proxy or a service may take to come up.
+	starting = 5 * time.Minute
+)
 
 func main() {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
@@ -60,7 +66,7 @@ func command(ctx context.Context, args []string, out io.Writer) error {
 }
 
 func get(ctx context.Context, target string, out io.Writer) error {
-	a := ask(ctx, client(names{}), http.MethodGet, target)
+	a := ask(ctx, client(names{}), http.MethodGet, target, patience)
 	if _, err := io.WriteString(out, a.Body); err != nil {
 		return err
 	}
@@ -85,7 +91,7 @@ func each(ctx context.Context, target string, out io.Writer) error {
 	}
 	lines := json.NewEncoder(out)
 	for _, addr := range addrs {
-		a := ask(ctx, client(names{fixed: addr}), http.MethodGet, target)
+		a := ask(ctx, client(names{fixed: addr}), http.MethodGet, target, timeout)
 		a.Address = addr
 		if err := lines.Encode(a); err != nil {
 			return err
@@ -96,12 +102,12 @@ func each(ctx context.Context, target string, out io.Writer) error {
 
 // first asks until somebody listens there; the very first answer must hold want.
 func first(ctx context.Context, target, want string) error {
-	ctx, cancel := context.WithTimeout(ctx, time.Minute)
+	ctx, cancel := context.WithTimeout(ctx, starting)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	for {
-		a := ask(ctx, client(names{}), http.MethodGet, target)
+		a := ask(ctx, client(names{}), http.MethodGet, target, timeout)
 		switch {
 		case a.Status == http.StatusOK && strings.Contains(a.Body, want):
 			return nil
@@ -116,16 +122,20 @@ func first(ctx context.Context, target, want string) error {
 	}
 }
 
-// until asks until an answer holds want, whatever comes before, and prints the time.
+// until asks until an answer holds want, whatever comes before, and prints the time. Its first line
+// says that it asks from now on.
 func until(ctx context.Context, target, want string, out io.Writer) error {
-	ctx, cancel := context.WithTimeout(ctx, 2*time.Minute)
+	if _, err := fmt.Fprintln(out, "asking"); err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, starting)
 	defer cancel()
 	tick := time.NewTicker(20 * time.Millisecond)
 	defer tick.Stop()
 	c := client(names{})
 	c.Transport.(*http.Transport).DisableKeepAlives = true // any replica, each time
 	for {
-		a := ask(ctx, c, http.MethodGet, target)
+		a := ask(ctx, c, http.MethodGet, target, timeout)
 		if a.Status == http.StatusOK && strings.Contains(a.Body, want) {
 			_, err := fmt.Fprintln(out, time.Now().UTC().Format(time.RFC3339Nano))
 			return err
@@ -146,8 +156,8 @@ type answer struct {
 	Error   string `json:",omitempty"`
 }
 
-func ask(ctx context.Context, c *http.Client, method, target string) answer {
-	ctx, cancel := context.WithTimeout(ctx, timeout)
+func ask(ctx context.Context, c *http.Client, method, target string, within time.Duration) answer {
+	ctx, cancel := context.WithTimeout(ctx, within)
 	defer cancel()
 	req, err := http.NewRequestWithContext(ctx, method, target, nil)
 	if err != nil {

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"io"
 	"net/http"
@@ -43,7 +44,8 @@ type kind struct {
 }
 
 // run asks target until ctx ends, about 200 times a second. Half of the workers keep their
-// connection, half of either remember the addresses for a moment.
+// connection, half of either remember the addresses for a moment. What became of the requests so far
+// is told every second, and at the end.
 func run(ctx context.Context, target, want string, out io.Writer) error {
 	l := &load{target: target, want: want, began: time.Now()}
 	var wg sync.WaitGroup
@@ -54,7 +56,31 @@ func run(ctx context.Context, target, want string, out io.Writer) error {
 		}
 		wg.Go(func() { l.work(ctx, k) })
 	}
-	wg.Wait()
+	ended := make(chan struct{})
+	go func() {
+		wg.Wait()
+		close(ended)
+	}()
+	return errors.Join(l.tellUntil(ended, out), l.tell(out))
+}
+
+// tellUntil tells every second how far it is.
+func (l *load) tellUntil(ended <-chan struct{}, out io.Writer) (err error) {
+	every := time.NewTicker(time.Second)
+	defer every.Stop()
+	for {
+		select {
+		case <-ended:
+			return err
+		case <-every.C:
+			err = l.tell(out)
+		}
+	}
+}
+
+func (l *load) tell(out io.Writer) error {
+	l.mu.Lock()
+	defer l.mu.Unlock()
 	return json.NewEncoder(out).Encode(l.result)
 }
 
@@ -73,7 +99,7 @@ func (l *load) work(ctx context.Context, k kind) {
 		}
 		began := time.Now()
 		// A GET would be repeated by Go itself where a kept connection fails.
-		l.count(ask(context.WithoutCancel(ctx), c, http.MethodPost, l.target), k, began)
+		l.count(ask(context.WithoutCancel(ctx), c, http.MethodPost, l.target, timeout), k, began)
 	}
 }
 
