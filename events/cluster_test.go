@@ -18,6 +18,7 @@ import (
 	"sluice/events"
 	"sluice/events/broker"
 	"sluice/events/stream"
+	"sluice/internal/testport"
 )
 
 // testLog names the log of the tests against a real NATS.
@@ -32,7 +33,7 @@ type server struct {
 }
 
 func startServer(tb testing.TB) *server {
-	s := &server{tb: tb, dir: tb.TempDir(), listen: "127.0.0.1:0"}
+	s := &server{tb: tb, dir: tb.TempDir(), listen: testport.FreeAddr(tb)}
 	s.start()
 	tb.Cleanup(s.stop)
 	return s
@@ -45,7 +46,6 @@ func (s *server) start() {
 		s.tb.Fatal(err)
 	}
 	s.broker = b
-	s.listen = b.ClientURL()[len("nats://"):]
 }
 
 func (s *server) stop() {

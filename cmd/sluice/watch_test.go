@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"sluice/crdt/service"
 	"sluice/events/api/apitest"
 	"sluice/events/swarm/dockertest"
+	"sluice/internal/testport"
 )
 
 // output takes what a command writes while it runs.
@@ -63,23 +63,13 @@ func within(t testing.TB, what string, ok func() bool) {
 	}
 }
 
-func freeAddr(t testing.TB) string {
-	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().String()
-}
-
 // TestWatch: the first replica of the list is dead, Docker fails at first; neither ends it.
 func TestWatch(t *testing.T) {
 	b, docker := apitest.New(), dockertest.Start(t, false)
 	docker.Run("web", "10.0.0.5", map[string]string{"my.notify": "true", "com.df.servicePath": "/web", "com.df.port": "80"})
 	docker.Fault(func(string) int { return http.StatusInternalServerError })
-	metrics := freeAddr(t)
-	env := []string{"SLUICE_TOKEN=" + writeToken, "SLUICE_API=http://" + freeAddr(t) + "," + serve(t, b), "DF_DOCKER_HOST=" + docker.Host, "DF_NOTIFY_LABEL=my.notify", "DF_SERVICE_NAME_PREFIX=dc1"}
+	metrics := testport.FreeAddr(t)
+	env := []string{"SLUICE_TOKEN=" + writeToken, "SLUICE_API=http://" + testport.FreeAddr(t) + "," + serve(t, b), "DF_DOCKER_HOST=" + docker.Host, "DF_NOTIFY_LABEL=my.notify", "DF_SERVICE_NAME_PREFIX=dc1"}
 	log, stop := background(t, env, "watch", "--metrics-addr", metrics, "--docker-interval", "1s")
 	within(t, "it says what it waits for", func() bool { return strings.Contains(log.String(), "cannot compare Docker and the state") })
 	docker.Fault(nil)

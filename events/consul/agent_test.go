@@ -17,6 +17,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sluice/events/consul"
+	"sluice/internal/testport"
 )
 
 // patience bounds every wait of the tests.
@@ -95,12 +96,11 @@ func awaitLeader() error {
 func freePorts(n int) ([]string, error) {
 	var ports []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := testport.Find()
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all at the end, so that they differ
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		ports = append(ports, strconv.Itoa(port))
 	}
 	return ports, nil
 }

@@ -3,7 +3,6 @@ package gossip_test
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -18,6 +17,7 @@ import (
 
 	"sluice/events"
 	"sluice/events/gossip"
+	"sluice/internal/testport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
@@ -188,8 +188,8 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestReconnectAsksAgain(t *testing.T) {
-	s := startServer(t, server.RANDOM_PORT)
-	port := s.Addr().(*net.TCPAddr).Port
+	port := testport.Free(t)
+	s := startServer(t, port)
 	a := startReplica(t, connect(t, s.ClientURL()), "a")
 	b := startReplica(t, connect(t, s.ClientURL()), "b")
 	b.hears(t, "a")

@@ -14,6 +14,7 @@ import (
 
 	"sluice/events"
 	"sluice/events/stream"
+	"sluice/internal/testport"
 )
 
 // startCluster starts three brokers on ports of their own.
@@ -23,9 +24,9 @@ func startCluster(tb testing.TB) []*testServer {
 	members := make([]*testServer, 3)
 	for i := range members {
 		members[i] = &testServer{opts: &server.Options{
-			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: testport.Free(tb), NoSigs: true, NoLog: true,
 			JetStream: true, StoreDir: tb.TempDir(), JetStreamMaxStore: 64 << 20, JetStreamMaxMemory: 16 << 20,
-			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: freePort(tb)},
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: testport.Free(tb)},
 		}}
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", members[i].opts.Cluster.Port)})
 	}

@@ -3,7 +3,6 @@ package stream_test
 import (
 	"context"
 	"errors"
-	"net"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"sluice/events"
 	"sluice/events/stream"
+	"sluice/internal/testport"
 )
 
 // TestMain looks for goroutines that this package left behind. A NATS server that is shut down
@@ -42,11 +42,10 @@ type testServer struct {
 func startServer(tb testing.TB) *testServer {
 	tb.Helper()
 	s := &testServer{opts: &server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		Host: "127.0.0.1", Port: testport.Free(tb), NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: tb.TempDir(), JetStreamMaxStore: 64 << 20, JetStreamMaxMemory: 16 << 20, SyncAlways: true,
 	}}
 	s.start(tb)
-	s.opts.Port = s.Addr().(*net.TCPAddr).Port
 	tb.Cleanup(s.stop)
 	return s
 }
@@ -168,14 +167,4 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -2,11 +2,9 @@ package node
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
+
+	"sluice/internal/testport"
 )
 
 // brokerConfig is a broker on free ports of loopback.
@@ -21,7 +21,7 @@ func brokerConfig(t *testing.T) BrokerConfig {
 	t.Helper()
 	cfg := DefaultBrokerConfig()
 	cfg.DataDir, cfg.SecretsDir = t.TempDir(), t.TempDir()
-	cfg.Listen, cfg.HealthAddr = loopbackPort(t), loopbackPort(t)
+	cfg.Listen, cfg.HealthAddr = testport.FreeAddr(t), testport.FreeAddr(t)
 	cfg.MaxStore, cfg.Logger = 128<<20, zerolog.Nop()
 	return cfg
 }
@@ -147,9 +147,4 @@ func TestBrokerRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-func loopbackPort(t *testing.T) string {
-	t.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
 }
