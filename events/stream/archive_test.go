@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -379,4 +380,21 @@ func TestArchiveSavesAgainWhatReadsBackDifferently(t *testing.T) {
 	if got := list(t, a); len(got) != 2 {
 		t.Errorf("listed at last: %v", got)
 	}
+}
+
+// Nor is what the copy that is asked does not know of.
+func TestArchiveSavesAgainWhatCannotBeReadBack(t *testing.T) {
+	a, s := newArchive(t)
+	save(t, a, snapshotAt(1, 1))
+	metas := "$O." + objectBucket + ".M.*"
+	if err := s.GlobalAccount().AddMapping(metas, "$O."+objectBucket+".M.elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // as long as it is waited for
+	defer cancel()
+	if err := a.Save(ctx, snapshotAt(2, 1)); !errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrNoSnapshot) {
+		t.Errorf("save while the copy does not know of it: %v", err)
+	}
+	s.GlobalAccount().RemoveMapping(metas)
+	save(t, a, snapshotAt(2, 1))
 }
