@@ -54,6 +54,11 @@ func (p *path) call(ctx context.Context, do func() error) error {
 	case <-t.C:
 	case <-ctx.Done():
 	}
+	select {
+	case err := <-done: // in time, though this process was not
+		return err
+	default:
+	}
 	p.hangs.Store(true)
 	go func() {
 		<-done
