@@ -24,7 +24,7 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var subjects = events.Subjects{Namespace: "edge"}
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func startServer(tb testing.TB, port int) *server.Server {
 	tb.Helper()
@@ -47,7 +47,7 @@ func stop(s *server.Server) {
 
 func connect(tb testing.TB, url string) *nats.Conn {
 	tb.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1))
+	nc, err := nats.Connect(url, nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1))
 	if err != nil {
 		tb.Fatal(err)
 	}
