@@ -58,7 +58,7 @@ func join(tb testing.TB, addr string, port int, secret string, n *names) *member
 	if err != nil {
 		tb.Fatal(err)
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(m), nats.Token(m.Token()))
+	nc, err := nats.Connect("", nats.InProcessServer(m), nats.Token(m.Token()), nats.Timeout(patience))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -89,7 +89,7 @@ func (m *member) hear(msg *nats.Msg) {
 func (m *member) hears(tb testing.TB, from *member) {
 	tb.Helper()
 	text := fmt.Sprint(time.Now().UnixNano())
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	again := time.NewTicker(50 * time.Millisecond) // a way may not be known yet
 	defer again.Stop()
 	for {
