@@ -7,6 +7,9 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
 	"testing"
@@ -125,6 +128,35 @@ func TestSaveRemovesLeftovers(t *testing.T) {
 		if _, ok := left[id+"/0"]; !ok {
 			t.Errorf("%s was removed", id)
 		}
+	}
+}
+
+// The answer to the last write of a save is lost, and with it whether the snapshot counts: it is
+// whole all the same.
+func TestSaveWithALostAnswer(t *testing.T) {
+	cfg := config(t)
+	agent := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: agentAddr})
+	lossy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.URL.Query().Has("cas") {
+			agent.ServeHTTP(w, r)
+			return
+		}
+		agent.ServeHTTP(httptest.NewRecorder(), r)
+		http.Error(w, "rpc error: i/o deadline reached", http.StatusInternalServerError)
+	}))
+	defer lossy.Close()
+	through := cfg
+	through.Addrs = []string{lossy.Listener.Addr().String()}
+	if err := newStore(t, through).Save(t.Context(), snapshot(cfg.Namespace, 5, 800)); err == nil {
+		t.Error("an answer came")
+	}
+	s := newStore(t, cfg)
+	if seq := load(t, s).State.Seq(); seq != 5 {
+		t.Errorf("loaded position %d, want 5", seq)
+	}
+	save(t, s, snapshot(cfg.Namespace, 6, 1))
+	if n := len(chunks(t, cfg)); n != 1 {
+		t.Errorf("%d chunks are left, want 1", n)
 	}
 }
 
