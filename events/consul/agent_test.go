@@ -21,7 +21,7 @@ import (
 )
 
 // patience bounds every wait of the tests.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // agentAddr is the one Consul agent of all tests, direct a client of it without our code in
 // between; each test has its own namespace.
@@ -150,6 +150,17 @@ func remove(tb testing.TB, key string) {
 	tb.Helper()
 	if _, err := direct.KV().Delete(key, nil); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+// answered calls again while the agent does not answer in time: a call waits for two seconds, and
+// a busy machine may stand still for longer.
+func answered(call func() error) error {
+	for deadline := time.Now().Add(patience); ; {
+		err := call()
+		if !errors.Is(err, context.DeadlineExceeded) || time.Now().After(deadline) {
+			return err
+		}
 	}
 }
 
