@@ -56,11 +56,25 @@ func background(t testing.TB, environ []string, args ...string) (log *output, st
 
 func within(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
 		}
 	}
+}
+
+func body(t testing.TB, url string) string {
+	t.Helper()
+	res, err := http.Get(url)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestWatch: the first replica of the list is dead, Docker fails at first; neither ends it.
@@ -78,16 +92,8 @@ func TestWatch(t *testing.T) {
 	if !strings.Contains(string(e.Value), `"outboundHostname":"web"`) {
 		t.Errorf("a prefixed name resolves nowhere: %s", e.Value)
 	}
-	res, err := http.Get("http://" + metrics + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
 	for _, want := range []string{"sluice_swarm_services 1\n", `sluice_swarm_writes_total{verb="announce"} 1`, "sluice_swarm_last_look_timestamp_seconds 1.", `sluice_swarm_looks_total{result="failed"}`} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("no %s in the metrics (%v)", want, err)
-		}
+		within(t, "the metrics have "+want, func() bool { return strings.Contains(body(t, "http://"+metrics+"/metrics"), want) })
 	}
 	if code := stop(); code != exitDone {
 		t.Errorf("exit code %d: %s", code, log)
