@@ -39,11 +39,11 @@ func startBroker(t *testing.T, cfg BrokerConfig) {
 			if err != nil {
 				t.Errorf("broker: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Error("the broker does not end")
 		}
 	})
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		res, err := http.Get("http://" + cfg.HealthAddr + "/healthz")
 		if err == nil {
@@ -71,7 +71,7 @@ func TestBrokerAdmits(t *testing.T) {
 		cfg := brokerConfig(t)
 		secretFile(t, cfg, "sluice_nats_token", "a token\n")
 		startBroker(t, cfg)
-		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Token("a token"))
+		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Token("a token"), nats.Timeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestBrokerAdmits(t *testing.T) {
 		known, other := userKey(t), userKey(t)
 		secretFile(t, cfg, "sluice_nats_nkeys", known.public+"\n")
 		startBroker(t, cfg)
-		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Nkey(known.public, known.pair.Sign))
+		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Nkey(known.public, known.pair.Sign), nats.Timeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -23,7 +23,7 @@ func TestNodeStartsAndStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for !n.status.current().Ready {
 		select {
 		case err := <-done:
@@ -61,7 +61,7 @@ func TestNodeStopsWithoutItsLog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for len(n.status.roster.Replicas()) == 0 {
 		select {
 		case err := <-done:
