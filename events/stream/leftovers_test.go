@@ -91,9 +91,9 @@ func TestSaveThatTheServerHasNoRoomFor(t *testing.T) {
 func TestSaveWaitsForTheServer(t *testing.T) {
 	a, s := newArchive(t)
 	s.stop()
-	s.opts.JetStreamMaxStore, s.opts.SyncAlways = 256<<20, false // a slow disk would take longer than an upload may
+	s.opts.JetStreamMaxStore, s.opts.SyncAlways = 256<<20, false // a slow disk would take long
 	s.start(t)
-	want := snapshotAt(1, 16000) // 48 MB
+	want := snapshotAt(1, 12000) // 36 MB
 	eventually(t, "it is saved", func() bool { return a.Save(t.Context(), want) == nil })
 	got, err := load(t, a, list(t, a)[0].Name)
 	if err != nil || !bytes.Equal(encode(t, got), encode(t, want)) {
