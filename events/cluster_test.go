@@ -18,7 +18,11 @@ import (
 	"sluice/events"
 	"sluice/events/broker"
 	"sluice/events/stream"
+	"sluice/internal/testport"
 )
+
+// patience bounds every wait of the tests.
+const patience = time.Minute
 
 // testLog names the log of the tests against a real NATS.
 var testLog = events.Subjects{Namespace: "test"}
@@ -32,7 +36,7 @@ type server struct {
 }
 
 func startServer(tb testing.TB) *server {
-	s := &server{tb: tb, dir: tb.TempDir(), listen: "127.0.0.1:0"}
+	s := &server{tb: tb, dir: tb.TempDir(), listen: testport.FreeAddr(tb)}
 	s.start()
 	tb.Cleanup(s.stop)
 	return s
@@ -45,14 +49,13 @@ func (s *server) start() {
 		s.tb.Fatal(err)
 	}
 	s.broker = b
-	s.listen = b.ClientURL()[len("nats://"):]
 }
 
 func (s *server) stop() {
 	if s.broker == nil {
 		return
 	}
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := s.broker.Shutdown(ctx); err != nil {
 		s.tb.Error(err)
@@ -62,12 +65,12 @@ func (s *server) stop() {
 
 func (s *server) jetstream() jetstream.JetStream {
 	s.tb.Helper()
-	nc, err := nats.Connect("nats://" + s.listen)
+	nc, err := nats.Connect("nats://"+s.listen, nats.Timeout(patience))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
 	s.tb.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		s.tb.Fatal(err)
 	}
@@ -218,7 +221,7 @@ func runReplica(tb testing.TB, log events.Log, closeLog func(), change func(*eve
 // until waits for a condition on the view.
 func (r *replica) until(what string, ok func(events.View) bool) {
 	r.tb.Helper()
-	deadline := time.After(15 * time.Second)
+	deadline := time.After(patience)
 	for {
 		changed := r.Changed()
 		v := r.View()
@@ -246,11 +249,18 @@ func (r *replica) stalled() {
 
 func (r *replica) put(name, doc string) events.Receipt {
 	r.tb.Helper()
-	receipt, err := r.Write(r.tb.Context(), events.Change{Key: "service/" + name, Value: []byte(doc), Actor: "test", Origin: "api"})
-	if err != nil {
-		r.tb.Fatalf("put %s: %v", name, err)
+	change := events.Change{Key: "service/" + name, Value: []byte(doc), Actor: "test", Origin: "api"}
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		receipt, err := r.Write(r.tb.Context(), change)
+		if err == nil {
+			return receipt
+		}
+		// A machine that stands still for seconds interrupts the log.
+		silent := errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrUnknownOutcome)
+		if !silent || time.Now().After(deadline) {
+			r.tb.Fatalf("put %s: %v", name, err)
+		}
 	}
-	return receipt
 }
 
 // holds waits until name is visible with doc; "" means not live.

@@ -16,7 +16,7 @@ func TestCommandsThatGoOn(t *testing.T) {
 	for command, want := range map[string]string{"log --follow": "service/go-demo", "status --watch": "one "} {
 		t.Run(command, func(t *testing.T) {
 			env := environment(serve(t, apitest.New()), writeToken)
-			ctx, interrupt := context.WithTimeout(t.Context(), 20*time.Second)
+			ctx, interrupt := context.WithTimeout(t.Context(), time.Minute)
 			defer interrupt()
 			out, in := io.Pipe()
 			done := make(chan int, 1)

@@ -5,7 +5,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -18,6 +17,7 @@ import (
 	"sluice/crdt/service"
 	"sluice/events/api/apitest"
 	"sluice/events/swarm/dockertest"
+	"sluice/internal/testport"
 )
 
 // output takes what a command writes while it runs.
@@ -56,21 +56,25 @@ func background(t testing.TB, environ []string, args ...string) (log *output, st
 
 func within(t testing.TB, what string, ok func() bool) {
 	t.Helper()
-	for deadline := time.Now().Add(15 * time.Second); !ok(); time.Sleep(20 * time.Millisecond) {
+	for deadline := time.Now().Add(time.Minute); !ok(); time.Sleep(20 * time.Millisecond) {
 		if time.Now().After(deadline) {
 			t.Fatalf("not in time: %s", what)
 		}
 	}
 }
 
-func freeAddr(t testing.TB) string {
+func body(t testing.TB, url string) string {
 	t.Helper()
-	l, err := (&net.ListenConfig{}).Listen(t.Context(), "tcp", "127.0.0.1:0")
+	res, err := http.Get(url)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer l.Close()
-	return l.Addr().String()
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
 }
 
 // TestWatch: the first replica of the list is dead, Docker fails at first; neither ends it.
@@ -78,8 +82,8 @@ func TestWatch(t *testing.T) {
 	b, docker := apitest.New(), dockertest.Start(t, false)
 	docker.Run("web", "10.0.0.5", map[string]string{"my.notify": "true", "com.df.servicePath": "/web", "com.df.port": "80"})
 	docker.Fault(func(string) int { return http.StatusInternalServerError })
-	metrics := freeAddr(t)
-	env := []string{"SLUICE_TOKEN=" + writeToken, "SLUICE_API=http://" + freeAddr(t) + "," + serve(t, b), "DF_DOCKER_HOST=" + docker.Host, "DF_NOTIFY_LABEL=my.notify", "DF_SERVICE_NAME_PREFIX=dc1"}
+	metrics := testport.FreeAddr(t)
+	env := []string{"SLUICE_TOKEN=" + writeToken, "SLUICE_API=http://" + testport.FreeAddr(t) + "," + serve(t, b), "DF_DOCKER_HOST=" + docker.Host, "DF_NOTIFY_LABEL=my.notify", "DF_SERVICE_NAME_PREFIX=dc1"}
 	log, stop := background(t, env, "watch", "--metrics-addr", metrics, "--docker-interval", "1s")
 	within(t, "it says what it waits for", func() bool { return strings.Contains(log.String(), "cannot compare Docker and the state") })
 	docker.Fault(nil)
@@ -88,16 +92,8 @@ func TestWatch(t *testing.T) {
 	if !strings.Contains(string(e.Value), `"outboundHostname":"web"`) {
 		t.Errorf("a prefixed name resolves nowhere: %s", e.Value)
 	}
-	res, err := http.Get("http://" + metrics + "/metrics")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer res.Body.Close()
-	text, err := io.ReadAll(res.Body)
 	for _, want := range []string{"sluice_swarm_services 1\n", `sluice_swarm_writes_total{verb="announce"} 1`, "sluice_swarm_last_look_timestamp_seconds 1.", `sluice_swarm_looks_total{result="failed"}`} {
-		if !strings.Contains(string(text), want) {
-			t.Errorf("no %s in the metrics (%v)", want, err)
-		}
+		within(t, "the metrics have "+want, func() bool { return strings.Contains(body(t, "http://"+metrics+"/metrics"), want) })
 	}
 	if code := stop(); code != exitDone {
 		t.Errorf("exit code %d: %s", code, log)

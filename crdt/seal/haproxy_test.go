@@ -62,7 +62,7 @@ func startHAProxy(t *testing.T, config string) {
 // ask sends one request with the given Authorization header as soon as HAProxy listens.
 func ask(t *testing.T, socket, authorization string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
 	defer cancel()
 	for {
 		body, err := exchange(ctx, socket, authorization)

@@ -74,7 +74,7 @@ func TestFollowingEvents(t *testing.T) {
 	for accept, prefix := range map[string]string{"": `{"seq":1,`, "text/event-stream": "id: 1"} {
 		b := apitest.New()
 		base := serve(t, b, nil)
-		ctx, cancel := context.WithTimeout(t.Context(), 10*time.Second)
+		ctx, cancel := context.WithTimeout(t.Context(), patience)
 		defer cancel()
 		req, err := http.NewRequestWithContext(ctx, http.MethodGet, base+"/v1/events?follow=true", nil)
 		if err != nil {
@@ -95,6 +95,21 @@ func TestFollowingEvents(t *testing.T) {
 }
 
 func TestFollowingEndsWithTheServer(t *testing.T) {
+	// net/http gives a connection that has not sent anything yet 5 s to do so.
+	for tries := 1; ; tries++ { // the machine may stand still
+		took := stopWhileFollowed(t)
+		if took < 8*time.Second {
+			return
+		}
+		if tries == 3 {
+			t.Fatalf("stopping took %s", took)
+		}
+	}
+}
+
+// stopWhileFollowed is how long a server takes to stop that has a follower.
+func stopWhileFollowed(t *testing.T) time.Duration {
+	t.Helper()
 	base, stop := run(t, config(apitest.New()))
 	client, err := api.NewClient(api.ClientConfig{Base: base})
 	if err != nil {
@@ -111,13 +126,11 @@ func TestFollowingEndsWithTheServer(t *testing.T) {
 	if err := stop(); err != nil {
 		t.Errorf("stop: %v", err)
 	}
-	// net/http gives a connection that has not sent anything yet 5 s to do so.
-	if took := time.Since(start); took > 8*time.Second {
-		t.Errorf("stopping took %s", took)
-	}
+	took := time.Since(start)
 	if err := within(t, ended); err != nil {
 		t.Errorf("the follower got %v, want a clean end", err)
 	}
+	return took
 }
 
 func TestAFollowerThatStopsAsking(t *testing.T) {
@@ -133,14 +146,17 @@ func TestAFollowerThatStopsAsking(t *testing.T) {
 	}
 }
 
+// patience bounds every wait of the tests.
+const patience = time.Minute
+
 // within receives from c or fails after a deadline.
 func within[T any](t testing.TB, c <-chan T) T {
 	t.Helper()
 	select {
 	case v := <-c:
 		return v
-	case <-time.After(10 * time.Second):
-		t.Fatal("nothing happened within 10 s")
+	case <-time.After(patience):
+		t.Fatal("nothing happened in time")
 		panic("unreachable")
 	}
 }

@@ -86,7 +86,7 @@ func runReplica(t testing.TB, r *events.Replica) {
 			t.Errorf("replica: %v", err)
 		}
 	})
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for {
 		changed := r.Changed()
 		if v := r.View(); v.Restored && v.Stale == "" {
@@ -95,7 +95,7 @@ func runReplica(t testing.TB, r *events.Replica) {
 		select {
 		case <-changed:
 		case <-deadline:
-			t.Fatalf("no state after 20 s: %+v", r.View())
+			t.Fatalf("no state in time: %+v", r.View())
 		}
 	}
 }

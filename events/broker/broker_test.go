@@ -17,6 +17,9 @@ import (
 	"sluice/events/broker"
 )
 
+// patience bounds every wait of the tests.
+const patience = time.Minute
+
 func config(dir string) broker.Config {
 	return broker.Config{StoreDir: dir, MaxStore: 128 << 20, Logger: zerolog.Nop()}
 }
@@ -33,7 +36,7 @@ func start(tb testing.TB, cfg broker.Config) *broker.Server {
 
 func shutdown(tb testing.TB, b *broker.Server) {
 	tb.Helper()
-	ctx, cancel := context.WithTimeout(context.Background(), 10*time.Second)
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	if err := b.Shutdown(ctx); err != nil {
 		tb.Errorf("shutdown: %v", err)
@@ -43,12 +46,12 @@ func shutdown(tb testing.TB, b *broker.Server) {
 // connect returns JetStream on a client connection; opts may carry an in-process server.
 func connect(tb testing.TB, url string, opts ...nats.Option) jetstream.JetStream {
 	tb.Helper()
-	nc, err := nats.Connect(url, opts...)
+	nc, err := nats.Connect(url, append(opts, nats.Timeout(patience))...)
 	if err != nil {
 		tb.Fatalf("connect: %v", err)
 	}
 	tb.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		tb.Fatalf("jetstream: %v", err)
 	}
@@ -103,7 +106,7 @@ func TestStart(t *testing.T) {
 		cfg := config(t.TempDir())
 		cfg.Listen, cfg.Token = "127.0.0.1:0", "a token of the node's own"
 		b := start(t, cfg)
-		if _, err := nats.Connect(b.ClientURL()); !errors.Is(err, nats.ErrAuthorization) {
+		if _, err := nats.Connect(b.ClientURL(), nats.Timeout(patience)); !errors.Is(err, nats.ErrAuthorization) {
 			t.Errorf("without token: %v", err)
 		}
 		declare(t, connect(t, "", nats.InProcessServer(b), nats.Token(cfg.Token)))

@@ -14,6 +14,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sluice/events/broker"
+	"sluice/internal/testport"
 )
 
 const meshSecret = "0123456789 mesh secret"
@@ -57,7 +58,7 @@ func join(tb testing.TB, addr string, port int, secret string, n *names) *member
 	if err != nil {
 		tb.Fatal(err)
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(m), nats.Token(m.Token()))
+	nc, err := nats.Connect("", nats.InProcessServer(m), nats.Token(m.Token()), nats.Timeout(patience))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -88,7 +89,7 @@ func (m *member) hear(msg *nats.Msg) {
 func (m *member) hears(tb testing.TB, from *member) {
 	tb.Helper()
 	text := fmt.Sprint(time.Now().UnixNano())
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	again := time.NewTicker(50 * time.Millisecond) // a way may not be known yet
 	defer again.Stop()
 	for {
@@ -107,18 +108,8 @@ func (m *member) hears(tb testing.TB, from *member) {
 	}
 }
 
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.2:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
-}
-
 func TestMesh(t *testing.T) {
-	port := freePort(t)
+	port := testport.Free(t, "127.0.0.2", "127.0.0.3", "127.0.0.4", "127.0.0.5", "127.0.0.6")
 	var n names
 	n.set(nil, "127.0.0.2")
 	a := join(t, "127.0.0.2", port, meshSecret, &n)
@@ -157,7 +148,7 @@ func TestMesh(t *testing.T) {
 
 // Every address of loopback is one of this machine, and 127.0.0.1 is listed as such.
 func TestMeshOfTwoOnOneMachine(t *testing.T) {
-	port := freePort(t)
+	port := testport.Free(t, "127.0.0.1", otherAddress(t))
 	var n names
 	n.set(nil, "127.0.0.1", otherAddress(t))
 	a := join(t, "127.0.0.1", port, meshSecret, &n)

@@ -26,10 +26,7 @@ import (
 	"sluice/events/broker"
 )
 
-const (
-	meshPayload = "a payload that is nobody else's business"
-	meshTests   = 10 * time.Second
-)
+const meshPayload = "a payload that is nobody else's business"
 
 // journal counts the lines of a member's log that say something.
 type journal struct {
@@ -51,7 +48,7 @@ func (j *journal) count(text string) int {
 
 func await(tb testing.TB, what string, holds func() bool) {
 	tb.Helper()
-	deadline := time.Now().Add(meshTests)
+	deadline := time.Now().Add(patience)
 	for !holds() {
 		if time.Now().After(deadline) {
 			tb.Fatalf("not in time: %s", what)
@@ -71,7 +68,7 @@ func talkative(tb testing.TB, peers ...string) (*broker.Mesh, *journal) {
 	if err != nil {
 		tb.Fatal(err)
 	}
-	nc, err := nats.Connect("", nats.InProcessServer(m), nats.Token(m.Token()))
+	nc, err := nats.Connect("", nats.InProcessServer(m), nats.Token(m.Token()), nats.Timeout(patience))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -225,7 +222,7 @@ func TestMeshRefusesStrangers(t *testing.T) {
 				return
 			}
 			defer c.Close()
-			_ = c.SetDeadline(time.Now().Add(meshTests))
+			_ = c.SetDeadline(time.Now().Add(patience))
 			if data, err := io.ReadAll(c); len(data) > 0 || err == nil {
 				t.Errorf("it is told %q, %v", data, err)
 			}

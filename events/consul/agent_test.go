@@ -17,10 +17,11 @@ import (
 	"github.com/rs/zerolog"
 
 	"sluice/events/consul"
+	"sluice/internal/testport"
 )
 
 // patience bounds every wait of the tests.
-const patience = 30 * time.Second
+const patience = 90 * time.Second
 
 // agentAddr is the one Consul agent of all tests, direct a client of it without our code in
 // between; each test has its own namespace.
@@ -95,12 +96,11 @@ func awaitLeader() error {
 func freePorts(n int) ([]string, error) {
 	var ports []string
 	for range n {
-		l, err := net.Listen("tcp", "127.0.0.1:0")
+		port, err := testport.Find()
 		if err != nil {
 			return nil, err
 		}
-		defer l.Close() // all at the end, so that they differ
-		ports = append(ports, strconv.Itoa(l.Addr().(*net.TCPAddr).Port))
+		ports = append(ports, strconv.Itoa(port))
 	}
 	return ports, nil
 }
@@ -150,6 +150,17 @@ func remove(tb testing.TB, key string) {
 	tb.Helper()
 	if _, err := direct.KV().Delete(key, nil); err != nil {
 		tb.Fatal(err)
+	}
+}
+
+// answered calls again while the agent does not answer in time: a call waits for two seconds, and
+// a busy machine may stand still for longer.
+func answered(call func() error) error {
+	for deadline := time.Now().Add(patience); ; {
+		err := call()
+		if !errors.Is(err, context.DeadlineExceeded) || time.Now().After(deadline) {
+			return err
+		}
 	}
 }
 

@@ -2,6 +2,7 @@ package consul_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"strings"
@@ -17,7 +18,8 @@ import (
 func sync1(tb testing.TB, m *consul.Mirror, desired map[string]string) {
 	tb.Helper()
 	eventually(tb, "the mirror is written", func() bool {
-		held, err := m.Sync(tb.Context(), desired)
+		held := false
+		err := answered(func() (err error) { held, err = m.Sync(tb.Context(), desired); return err })
 		if err != nil {
 			tb.Fatalf("sync: %v", err)
 		}
@@ -177,7 +179,7 @@ func TestMirrorIsWrittenByOneReplica(t *testing.T) {
 		var wg sync.WaitGroup
 		wg.Go(func() {
 			err := newStore(t, cfg).Mirror(name).Run(ctx, src, func(err error) {
-				if err != nil {
+				if err != nil && !errors.Is(err, context.DeadlineExceeded) { // the next attempt does better
 					t.Errorf("%s: %v", name, err)
 				}
 			})
@@ -204,7 +206,8 @@ func TestMirrorIsWrittenByOneReplica(t *testing.T) {
 	eventually(t, "the second takes over", shows("/2"))
 
 	t.Run("without the lock nothing is written", func(t *testing.T) {
-		held, err := newStore(t, cfg).Mirror("third").Sync(t.Context(), map[string]string{"a/path": "/3"})
+		held, third := false, newStore(t, cfg).Mirror("third")
+		err := answered(func() (err error) { held, err = third.Sync(t.Context(), map[string]string{"a/path": "/3"}); return err })
 		if held || err != nil || !shows("/2")() {
 			t.Errorf("held %v, %v", held, err)
 		}
@@ -219,7 +222,12 @@ func TestMirrorAfterItsHolderDied(t *testing.T) {
 	// Its session is not renewed any more, and ends.
 	next := newStore(t, cfg).Mirror("next")
 	sync1(t, next, map[string]string{"a/path": "/next"})
-	if held, err := dead.Sync(t.Context(), map[string]string{"a/path": "/dead"}); held || err != nil {
+	held := false
+	err := answered(func() (err error) {
+		held, err = dead.Sync(t.Context(), map[string]string{"a/path": "/dead"})
+		return err
+	})
+	if held || err != nil {
 		t.Errorf("the dead one again: held %v, %v", held, err)
 	}
 	if got := list(t, cfg.Prefix+"/")["a/path"]; got != "/next" {

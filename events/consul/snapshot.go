@@ -52,7 +52,9 @@ func (s *Store) Save(ctx context.Context, snap events.Snapshot) error {
 	u := &upload{snap: snap, m: m, chunks: chunks, index: index, replaces: old.ID}
 	switch done, err := s.upload(ctx, u); {
 	case err != nil:
-		s.remove(ctx, m.ID)
+		if !u.sent {
+			s.remove(ctx, m.ID)
+		}
 		return fmt.Errorf("save snapshot to consul: %w", err)
 	case done:
 		s.clean(ctx, m, u.replaces)
@@ -69,6 +71,8 @@ type upload struct {
 	// index and replaces are the index (0: none) and the id of the manifest to be replaced.
 	index    uint64
 	replaces string
+	// sent: the manifest was sent and not answered, so that the chunks may be in use now or later.
+	sent bool
 }
 
 // upload is false if a newer snapshot came first.
@@ -84,7 +88,7 @@ func (s *Store) upload(ctx context.Context, u *upload) (bool, error) {
 	}
 	for range races {
 		done, err := s.client.cas(ctx, &api.KVPair{Key: s.own(manifestPath), Value: text, ModifyIndex: u.index})
-		if err != nil || done {
+		if u.sent = err != nil; err != nil || done {
 			return done, err
 		}
 		now, index, err := s.manifest(ctx)

@@ -7,8 +7,12 @@ import (
 	"math/rand/v2"
 	"net"
 	"net/http"
+	"net/http/httptest"
+	"net/http/httputil"
+	"net/url"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -43,14 +47,15 @@ func snapshot(namespace string, seq uint64, n int) events.Snapshot {
 
 func save(tb testing.TB, s *consul.Store, snap events.Snapshot) {
 	tb.Helper()
-	if err := s.Save(tb.Context(), snap); err != nil {
+	if err := answered(func() error { return s.Save(tb.Context(), snap) }); err != nil {
 		tb.Fatalf("save: %v", err)
 	}
 }
 
 func load(tb testing.TB, s *consul.Store) events.Snapshot {
 	tb.Helper()
-	snap, err := s.Load(tb.Context())
+	var snap events.Snapshot
+	err := answered(func() (err error) { snap, err = s.Load(tb.Context()); return err })
 	if err != nil {
 		tb.Fatalf("load: %v", err)
 	}
@@ -128,6 +133,35 @@ func TestSaveRemovesLeftovers(t *testing.T) {
 	}
 }
 
+// The answer to the last write of a save is lost, and with it whether the snapshot counts: it is
+// whole all the same.
+func TestSaveWithALostAnswer(t *testing.T) {
+	cfg := config(t)
+	agent := httputil.NewSingleHostReverseProxy(&url.URL{Scheme: "http", Host: agentAddr})
+	lossy := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, r *http.Request) {
+		if !r.URL.Query().Has("cas") {
+			agent.ServeHTTP(w, r)
+			return
+		}
+		agent.ServeHTTP(httptest.NewRecorder(), r)
+		http.Error(w, "rpc error: i/o deadline reached", http.StatusInternalServerError)
+	}))
+	defer lossy.Close()
+	through := cfg
+	through.Addrs = []string{lossy.Listener.Addr().String()}
+	if err := newStore(t, through).Save(t.Context(), snapshot(cfg.Namespace, 5, 800)); err == nil {
+		t.Error("an answer came")
+	}
+	s := newStore(t, cfg)
+	if seq := load(t, s).State.Seq(); seq != 5 {
+		t.Errorf("loaded position %d, want 5", seq)
+	}
+	save(t, s, snapshot(cfg.Namespace, 6, 1))
+	if n := len(chunks(t, cfg)); n != 1 {
+		t.Errorf("%d chunks are left, want 1", n)
+	}
+}
+
 func chunks(tb testing.TB, cfg consul.Config) map[string]string {
 	return list(tb, "sluice/"+cfg.Namespace+"/snapshot/chunks/")
 }
@@ -139,11 +173,13 @@ func TestLoadWhileOthersSave(t *testing.T) {
 	cfg := config(t)
 	save(t, newStore(t, cfg), snapshot(cfg.Namespace, 1, 300))
 	var writers sync.WaitGroup
+	var saves atomic.Int64
 	for w := range 2 {
 		s := newStore(t, cfg)
 		writers.Go(func() {
 			for seq := uint64(2); seq <= 20; seq++ {
-				if err := s.Save(context.Background(), snapshot(cfg.Namespace, seq*2+uint64(w), 300)); err != nil {
+				next := snapshot(cfg.Namespace, seq*2+uint64(w), 300)
+				if err := answered(func() error { saves.Add(1); return s.Save(context.Background(), next) }); err != nil {
 					t.Errorf("save: %v", err)
 				}
 			}
@@ -172,8 +208,9 @@ func TestLoadWhileOthersSave(t *testing.T) {
 	for name := range chunks(t, cfg) {
 		ids[strings.SplitN(name, "/", 2)[0]] = true
 	}
-	if len(ids) != 1 {
-		t.Errorf("chunks of %d snapshots are left, want 1", len(ids))
+	lost := int(saves.Load()) - 2*19 // what an answer did not come to is left for an hour
+	if len(ids) < 1 || len(ids) > 1+lost {
+		t.Errorf("chunks of %d snapshots are left, want 1, and %d answers did not come", len(ids), lost)
 	}
 }
 
@@ -184,20 +221,20 @@ func TestUnreachableConsul(t *testing.T) {
 			cfg := config(t)
 			cfg.Addrs = []string{addr}
 			s := newStore(t, cfg)
-			began := time.Now()
-			_, err := s.Load(t.Context())
-			if err == nil || errors.Is(err, events.ErrNoSnapshot) || errors.Is(err, events.ErrCorruptSnapshot) {
-				t.Errorf("load: %v", err)
-			}
-			if err := s.Save(t.Context(), snapshot(cfg.Namespace, 1, 1)); err == nil {
-				t.Error("saved")
-			}
-			if _, err := s.Mirror("test").Sync(t.Context(), nil); err == nil {
-				t.Error("mirrored")
-			}
-			if took := time.Since(began); took > 8*time.Second {
-				t.Errorf("it took %v to say so", took)
-			}
+			eventually(t, "it takes less than eight seconds to say so", func() bool { // each time, unless the machine stands still
+				began := time.Now()
+				_, err := s.Load(t.Context())
+				if err == nil || errors.Is(err, events.ErrNoSnapshot) || errors.Is(err, events.ErrCorruptSnapshot) {
+					t.Errorf("load: %v", err)
+				}
+				if err := s.Save(t.Context(), snapshot(cfg.Namespace, 1, 1)); err == nil {
+					t.Error("saved")
+				}
+				if _, err := s.Mirror("test").Sync(t.Context(), nil); err == nil {
+					t.Error("mirrored")
+				}
+				return time.Since(began) < 8*time.Second
+			})
 
 			cfg.Addrs = append(cfg.Addrs, agentAddr)
 			s = newStore(t, cfg)

@@ -98,7 +98,7 @@ func TestBrokenPeer(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			x.Within(patience / 20)
+			x.Within(time.Second / 2)
 			done := make(chan bool, 1)
 			go func() { done <- x.Round(t.Context()) }()
 			select {

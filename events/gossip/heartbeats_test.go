@@ -3,7 +3,6 @@ package gossip_test
 import (
 	"context"
 	"errors"
-	"net"
 	"slices"
 	"strings"
 	"sync"
@@ -18,13 +17,14 @@ import (
 
 	"sluice/events"
 	"sluice/events/gossip"
+	"sluice/internal/testport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 var subjects = events.Subjects{Namespace: "edge"}
 
-const patience = 10 * time.Second
+const patience = time.Minute
 
 func startServer(tb testing.TB, port int) *server.Server {
 	tb.Helper()
@@ -47,7 +47,7 @@ func stop(s *server.Server) {
 
 func connect(tb testing.TB, url string) *nats.Conn {
 	tb.Helper()
-	nc, err := nats.Connect(url, nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1))
+	nc, err := nats.Connect(url, nats.Timeout(patience), nats.MaxReconnects(-1), nats.ReconnectWait(20*time.Millisecond), nats.ReconnectBufSize(-1))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -188,8 +188,8 @@ func TestHeartbeats(t *testing.T) {
 }
 
 func TestReconnectAsksAgain(t *testing.T) {
-	s := startServer(t, server.RANDOM_PORT)
-	port := s.Addr().(*net.TCPAddr).Port
+	port := testport.Free(t)
+	s := startServer(t, port)
 	a := startReplica(t, connect(t, s.ClientURL()), "a")
 	b := startReplica(t, connect(t, s.ClientURL()), "b")
 	b.hears(t, "a")

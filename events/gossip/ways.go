@@ -18,8 +18,12 @@ type Way struct {
 	NATS *nats.Conn
 }
 
-// patience is how long a connection may take to accept a message.
-const patience = 50 * time.Millisecond
+const (
+	// patience is how long a connection may take to accept a message: somebody waits.
+	patience = 50 * time.Millisecond
+	// askPatience is the same for a question, which nobody waits for: a busy machine may take longer.
+	askPatience = 500 * time.Millisecond
+)
 
 var errHangs = errors.New("the connection is looking for its server")
 
@@ -40,7 +44,7 @@ func newPaths(ways []Way) []*path {
 
 // call does something short with the connection, unless it is known to hang, or does not come
 // back in time; then it is done later, or fails later.
-func (p *path) call(ctx context.Context, do func() error) error {
+func (p *path) call(ctx context.Context, patience time.Duration, do func() error) error {
 	if p.hangs.Load() {
 		return errHangs
 	}
@@ -53,6 +57,11 @@ func (p *path) call(ctx context.Context, do func() error) error {
 		return err
 	case <-t.C:
 	case <-ctx.Done():
+	}
+	select {
+	case err := <-done: // in time, though this process was not
+		return err
+	default:
 	}
 	p.hangs.Store(true)
 	go func() {
@@ -75,7 +84,7 @@ func (p *path) reachable() error {
 func tellOver(ctx context.Context, paths []*path, subject string, data []byte) error {
 	var errs []error
 	for _, p := range paths {
-		if err := p.call(ctx, func() error { return p.NATS.Publish(subject, data) }); err != nil {
+		if err := p.call(ctx, patience, func() error { return p.NATS.Publish(subject, data) }); err != nil {
 			errs = append(errs, fmt.Errorf("over the %s: %w", p.Name, err))
 		}
 	}
@@ -90,7 +99,7 @@ func askOver(ctx context.Context, paths []*path, subject string, data []byte) (*
 	var errs []error
 	for _, p := range paths {
 		var m *nats.Msg
-		err := p.call(ctx, p.reachable)
+		err := p.call(ctx, askPatience, p.reachable)
 		if err == nil {
 			m, err = p.NATS.RequestWithContext(ctx, subject, data)
 		}

@@ -19,9 +19,10 @@ const (
 	// maxCheckpoint bounds an encoded snapshot.
 	maxCheckpoint = 1 << 30
 	// objectTimeout bounds a call that moves whole objects, and each objectRate bytes of one
-	// give it a second more.
+	// give it a second more: a server makes each part of 128 KiB durable, which takes a slow
+	// disk tens of milliseconds.
 	objectTimeout = 10 * time.Second
-	objectRate    = 8 << 20
+	objectRate    = 2 << 20
 )
 
 // Archive keeps the checkpoints of a log beside it, in a bucket of the same JetStream, and has

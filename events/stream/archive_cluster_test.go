@@ -4,22 +4,12 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"slices"
 	"testing"
 
 	"sluice/events"
 	"sluice/events/stream"
 )
-
-func saveEventually(tb testing.TB, a *stream.Archive, s events.Snapshot) {
-	tb.Helper()
-	eventually(tb, "a checkpoint is saved", func() bool {
-		err := a.Save(tb.Context(), s)
-		if err != nil && !errors.Is(err, events.ErrUnavailable) {
-			tb.Fatal(err)
-		}
-		return err == nil
-	})
-}
 
 // One of three servers is gone, the leader of one of the archive's parts: everything goes on
 // after the election, and nothing is lost.
@@ -30,19 +20,17 @@ func TestArchiveLosesAMember(t *testing.T) {
 			conn := connect(t, urls(members))
 			cfg := stream.Config{Subjects: subjects, MaxBytes: 16 << 20, Replicas: 3}
 			log := newLog(t, conn, cfg)
-			openEventually(t, log)
+			open(t, log)
 			archives := []*stream.Archive{stream.NewArchive(log), stream.NewArchive(newLog(t, conn, cfg))}
 			a := archives[0]
 			for i := range 6 {
 				appendOne(t, log, events.Outgoing{Subject: key, ID: fmt.Sprint(i), Data: []byte("x")})
 			}
-			saveEventually(t, a, snapshotAt(2, 400))
+			save(t, a, snapshotAt(2, 400))
 			eventually(t, "the lease is held", func() bool { return tryLease(t, a) })
 			js := members[0].js(t)
 			for _, name := range []string{objectStream, "KV_" + leaseBucket} {
-				if n := copiesOf(t, js, name); n != 3 {
-					t.Errorf("%s has %d copies", name, n)
-				}
+				hasCopies(t, js, name, 3)
 			}
 			stopLeader(t, members, part)
 
@@ -51,7 +39,7 @@ func TestArchiveLosesAMember(t *testing.T) {
 				got, err := a.List(t.Context())
 				return err == nil && len(got) == 1 && got[0].Anchor.Seq == 2
 			})
-			saveEventually(t, a, snapshotAt(4, 400))
+			save(t, a, snapshotAt(4, 400))
 			got := map[uint64]string{}
 			eventually(t, "both are listed", func() bool {
 				list, err := a.List(t.Context())
@@ -98,15 +86,13 @@ func tryLease(tb testing.TB, a *stream.Archive) bool {
 	return held
 }
 
-func stopLeader(tb testing.TB, members []*testServer, name string) {
+// stopLeader returns who it was.
+func stopLeader(tb testing.TB, members []*testServer, name string) (leader int) {
 	tb.Helper()
-	eventually(tb, "the leader of "+name+" is stopped", func() bool {
-		for _, m := range members {
-			if m.JetStreamIsStreamLeader("$G", name) {
-				m.stop()
-				return true
-			}
-		}
-		return false
+	eventually(tb, name+" has a leader", func() bool {
+		leader = slices.IndexFunc(members, func(m *testServer) bool { return m.JetStreamIsStreamLeader("$G", name) })
+		return leader >= 0
 	})
+	members[leader].stop()
+	return leader
 }

@@ -2,6 +2,7 @@ package stream_test
 
 import (
 	"bytes"
+	"context"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -54,18 +55,30 @@ func encode(tb testing.TB, s events.Snapshot) []byte {
 
 func save(tb testing.TB, a *stream.Archive, s events.Snapshot) {
 	tb.Helper()
-	if err := a.Save(tb.Context(), s); err != nil {
+	if err := answered(func() error { return a.Save(tb.Context(), s) }); err != nil {
 		tb.Fatalf("save: %v", err)
 	}
 }
 
 func list(tb testing.TB, a *stream.Archive) []events.Checkpoint {
 	tb.Helper()
-	got, err := a.List(tb.Context())
+	var got []events.Checkpoint
+	err := answered(func() (err error) { got, err = a.List(tb.Context()); return err })
 	if err != nil {
 		tb.Fatalf("list: %v", err)
 	}
 	return got
+}
+
+func load(tb testing.TB, a *stream.Archive, name string) (s events.Snapshot, err error) {
+	tb.Helper()
+	err = answered(func() (err error) { s, err = a.Load(tb.Context(), name); return err })
+	return s, err
+}
+
+func remove(tb testing.TB, a *stream.Archive, name string) error {
+	tb.Helper()
+	return answered(func() error { return a.Remove(tb.Context(), name) })
 }
 
 // newArchive is an archive of a log whose stream exists, and what else looks at its server.
@@ -82,10 +95,10 @@ func TestArchiveKeepsCheckpoints(t *testing.T) {
 	if got := list(t, a); len(got) != 0 {
 		t.Fatalf("an archive without bucket lists %v", got)
 	}
-	if _, err := a.Load(t.Context(), "x"); !errors.Is(err, events.ErrNoSnapshot) {
+	if _, err := load(t, a, "x"); !errors.Is(err, events.ErrNoSnapshot) {
 		t.Errorf("load without bucket: %v", err)
 	}
-	if err := a.Remove(t.Context(), "x"); err != nil {
+	if err := remove(t, a, "x"); err != nil {
 		t.Errorf("remove without bucket: %v", err)
 	}
 	want := []events.Snapshot{snapshotAt(9, 1), snapshotAt(10, 1800), snapshotAt(11, 0)}
@@ -103,7 +116,7 @@ func TestArchiveKeepsCheckpoints(t *testing.T) {
 		if diff := cmp.Diff(told, c); diff != "" {
 			t.Errorf("checkpoint %d (-want +got):\n%s", i, diff)
 		}
-		back, err := a.Load(t.Context(), c.Name)
+		back, err := load(t, a, c.Name)
 		if err != nil {
 			t.Fatalf("load: %v", err)
 		}
@@ -116,11 +129,11 @@ func TestArchiveKeepsCheckpoints(t *testing.T) {
 	}
 	for _, c := range got {
 		for range 2 {
-			if err := a.Remove(t.Context(), c.Name); err != nil {
+			if err := remove(t, a, c.Name); err != nil {
 				t.Errorf("remove: %v", err)
 			}
 		}
-		if _, err := a.Load(t.Context(), c.Name); !errors.Is(err, events.ErrNoSnapshot) {
+		if _, err := load(t, a, c.Name); !errors.Is(err, events.ErrNoSnapshot) {
 			t.Errorf("load what was removed: %v", err)
 		}
 	}
@@ -151,8 +164,8 @@ func TestArchiveBuckets(t *testing.T) {
 			snap := snapshotAt(3, 1)
 			snap.Namespace = namespace
 			save(t, a, snap)
-			if held, err := a.Lease(t.Context(), time.Minute); err != nil || !held {
-				t.Fatalf("lease: %v, %v", held, err)
+			if !leaseFor(t, a, time.Minute) {
+				t.Fatal("no lease")
 			}
 			name := "SLUICE_" + strings.ToUpper(namespace)
 			objects := streamOf(t, s, "OBJ_"+name+"_CHECKPOINTS").CachedInfo().Config
@@ -255,7 +268,7 @@ func TestArchiveRefusesAForeignSnapshot(t *testing.T) {
 	}
 	save(t, a, snapshotAt(2, 1))
 	putObject(t, s, jetstream.ObjectMeta{Name: "foreign"}, encode(t, foreign))
-	if _, err := a.Load(t.Context(), "foreign"); !errors.Is(err, events.ErrForeignSnapshot) {
+	if _, err := load(t, a, "foreign"); !errors.Is(err, events.ErrForeignSnapshot) {
 		t.Errorf("load: %v", err)
 	}
 }
@@ -319,10 +332,10 @@ func TestArchiveWithDamage(t *testing.T) {
 	}
 	begin := time.Now()
 	for _, name := range damaged {
-		if _, err := a.Load(t.Context(), name); !errors.Is(err, events.ErrCorruptSnapshot) {
+		if _, err := load(t, a, name); !errors.Is(err, events.ErrCorruptSnapshot) {
 			t.Errorf("load %q: %v", name, err)
 		}
-		if err := a.Remove(t.Context(), name); err != nil {
+		if err := remove(t, a, name); err != nil {
 			t.Errorf("remove %q: %v", name, err)
 		}
 	}
@@ -332,7 +345,7 @@ func TestArchiveWithDamage(t *testing.T) {
 	if diff := cmp.Diff([]events.Checkpoint{whole}, list(t, a)); diff != "" {
 		t.Errorf("left (-want +got):\n%s", diff)
 	}
-	if _, err := a.Load(t.Context(), whole.Name); err != nil {
+	if _, err := load(t, a, whole.Name); err != nil {
 		t.Errorf("load what is whole: %v", err)
 	}
 }
@@ -379,4 +392,21 @@ func TestArchiveSavesAgainWhatReadsBackDifferently(t *testing.T) {
 	if got := list(t, a); len(got) != 2 {
 		t.Errorf("listed at last: %v", got)
 	}
+}
+
+// Nor is what the copy that is asked does not know of.
+func TestArchiveSavesAgainWhatCannotBeReadBack(t *testing.T) {
+	a, s := newArchive(t)
+	save(t, a, snapshotAt(1, 1))
+	metas := "$O." + objectBucket + ".M.*"
+	if err := s.GlobalAccount().AddMapping(metas, "$O."+objectBucket+".M.elsewhere"); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Second) // as long as it is waited for
+	defer cancel()
+	if err := a.Save(ctx, snapshotAt(2, 1)); !errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrNoSnapshot) {
+		t.Errorf("save while the copy does not know of it: %v", err)
+	}
+	s.GlobalAccount().RemoveMapping(metas)
+	save(t, a, snapshotAt(2, 1))
 }

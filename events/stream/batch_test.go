@@ -19,7 +19,7 @@ func together(tb testing.TB, log *stream.Log, messages []events.Outgoing) ([]uin
 	seqs, errs := make([]uint64, len(messages)), make([]error, len(messages))
 	var wg sync.WaitGroup
 	for i, m := range messages {
-		wg.Go(func() { seqs[i], errs[i] = log.Append(tb.Context(), m) })
+		wg.Go(func() { seqs[i], errs[i] = send(tb, log, m) })
 	}
 	wg.Wait()
 	return seqs, errs

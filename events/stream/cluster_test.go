@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -14,6 +15,7 @@ import (
 
 	"sluice/events"
 	"sluice/events/stream"
+	"sluice/internal/testport"
 )
 
 // startCluster starts three brokers on ports of their own.
@@ -23,9 +25,9 @@ func startCluster(tb testing.TB) []*testServer {
 	members := make([]*testServer, 3)
 	for i := range members {
 		members[i] = &testServer{opts: &server.Options{
-			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+			ServerName: fmt.Sprint("n", i), Host: "127.0.0.1", Port: testport.Free(tb), NoSigs: true, NoLog: true,
 			JetStream: true, StoreDir: tb.TempDir(), JetStreamMaxStore: 64 << 20, JetStreamMaxMemory: 16 << 20,
-			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: freePort(tb)},
+			Cluster: server.ClusterOpts{Name: "c", Host: "127.0.0.1", Port: testport.Free(tb)},
 		}}
 		routes = append(routes, &url.URL{Scheme: "nats", Host: fmt.Sprintf("127.0.0.1:%d", members[i].opts.Cluster.Port)})
 	}
@@ -34,6 +36,9 @@ func startCluster(tb testing.TB) []*testServer {
 		m.start(tb)
 		tb.Cleanup(func() { m.stop() })
 	}
+	eventually(tb, "the brokers have found each other", func() bool {
+		return slices.ContainsFunc(members, func(m *testServer) bool { return len(m.JetStreamClusterPeers()) == len(members) })
+	})
 	return members
 }
 
@@ -56,12 +61,7 @@ func TestClusterLosesMembers(t *testing.T) {
 	})
 
 	var leader int
-	for i, m := range members {
-		if m.JetStreamIsStreamLeader("$G", subjects.Stream()) {
-			leader = i
-		}
-	}
-	results := appendDuring(t, log, func() { members[leader].stop() })
+	results := appendDuring(t, log, func() { leader = stopLeader(t, members, subjects.Stream()) })
 	checkTruth(t, log, results)
 
 	last := open(t, log).Last
@@ -134,17 +134,23 @@ func appendDuring(t *testing.T, log *stream.Log, fault func()) map[string]error 
 	return results
 }
 
-func checkTruth(t *testing.T, log *stream.Log, results map[string]error) {
+// storedIn is how often each content is in the log.
+func storedIn(t *testing.T, log *stream.Log) map[string]int {
 	t.Helper()
 	var stored map[string]int
-	eventually(t, "the log is read", func() bool {
+	err := answered(func() error {
 		stored = map[string]int{}
-		err := log.Read(t.Context(), stream.Query{}, func(m events.Message) error { stored[string(m.Data)]++; return nil })
-		if err != nil && !errors.Is(err, events.ErrUnavailable) {
-			t.Fatal(err)
-		}
-		return err == nil
+		return log.Read(t.Context(), stream.Query{}, func(m events.Message) error { stored[string(m.Data)]++; return nil })
 	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return stored
+}
+
+func checkTruth(t *testing.T, log *stream.Log, results map[string]error) {
+	t.Helper()
+	stored := storedIn(t, log)
 	unknown := 0
 	for id, err := range results {
 		n := stored[id]

@@ -15,27 +15,37 @@ import (
 
 // following is a Follow under way.
 type following struct {
+	log  *stream.Log
+	ctx  context.Context
+	stop context.CancelFunc
 	seqs chan uint64
 	end  chan error
-	stop context.CancelFunc
 }
 
 func startFollow(tb testing.TB, log *stream.Log, from uint64) *following {
 	ctx, cancel := context.WithCancel(context.Background())
-	f := &following{seqs: make(chan uint64, 10_000), end: make(chan error, 1), stop: cancel}
-	go func() {
-		f.end <- log.Follow(ctx, from, func(m events.Message) error {
-			f.seqs <- m.Seq
-			return nil
-		})
-	}()
+	f := &following{log: log, ctx: ctx, stop: cancel}
+	f.begin(from)
 	tb.Cleanup(cancel)
 	return f
 }
 
-// want waits for the sequences from to to.
+func (f *following) begin(from uint64) {
+	seqs, end := make(chan uint64, 10_000), make(chan error, 1)
+	f.seqs, f.end = seqs, end
+	go func() {
+		end <- f.log.Follow(f.ctx, from, func(m events.Message) error {
+			seqs <- m.Seq
+			return nil
+		})
+	}()
+}
+
+// want waits for the sequences from to to. A machine that stands still for seconds ends a Follow,
+// which is begun again.
 func (f *following) want(tb testing.TB, from, to uint64) {
 	tb.Helper()
+	deadline := time.After(patience)
 	for seq := from; seq <= to; seq++ {
 		select {
 		case got := <-f.seqs:
@@ -43,21 +53,25 @@ func (f *following) want(tb testing.TB, from, to uint64) {
 				tb.Fatalf("got message %d, want %d", got, seq)
 			}
 		case err := <-f.end:
-			tb.Fatalf("ended before message %d: %v", seq, err)
-		case <-time.After(patience):
+			if !errors.Is(err, events.ErrUnavailable) {
+				tb.Fatalf("ended before message %d: %v", seq, err)
+			}
+			f.begin(seq)
+			seq--
+		case <-deadline:
 			tb.Fatalf("waited in vain for message %d", seq)
 		}
 	}
 }
 
 // ended waits for the end and returns its error.
-func (f *following) ended(tb testing.TB, within time.Duration) error {
+func (f *following) ended(tb testing.TB) error {
 	tb.Helper()
 	select {
 	case err := <-f.end:
 		return err
-	case <-time.After(within):
-		tb.Fatalf("still following after %v", within)
+	case <-time.After(patience):
+		tb.Fatalf("still following after %v", patience)
 		return nil
 	}
 }
@@ -81,7 +95,7 @@ func TestFollow(t *testing.T) {
 		fill(t, log, "live", 5)
 		f.want(t, 21, 25)
 		f.stop()
-		if err := f.ended(t, time.Second); !errors.Is(err, context.Canceled) {
+		if err := f.ended(t); !errors.Is(err, context.Canceled) {
 			t.Errorf("end: %v", err)
 		}
 	})
@@ -90,10 +104,10 @@ func TestFollow(t *testing.T) {
 		fill(t, log, "more", 2)
 		f.want(t, 26, 27)
 		f.stop()
-		f.ended(t, time.Second)
+		f.ended(t)
 	})
 	t.Run("not from further", func(t *testing.T) {
-		if err := startFollow(t, log, 29).ended(t, patience); !errors.Is(err, stream.ErrReset) {
+		if err := startFollow(t, log, 29).ended(t); !errors.Is(err, stream.ErrReset) {
 			t.Errorf("end: %v", err)
 		}
 	})
@@ -105,13 +119,13 @@ func TestFollow(t *testing.T) {
 		if err := st.Purge(t.Context(), jetstream.WithPurgeSequence(10)); err != nil {
 			t.Fatal(err)
 		}
-		if err := startFollow(t, log, 9).ended(t, patience); !errors.Is(err, stream.ErrReset) {
+		if err := startFollow(t, log, 9).ended(t); !errors.Is(err, stream.ErrReset) {
 			t.Errorf("end: %v", err)
 		}
 		f := startFollow(t, log, 10)
 		f.want(t, 10, 27)
 		f.stop()
-		f.ended(t, time.Second)
+		f.ended(t)
 	})
 	t.Run("ends with the handler's error and leaves no consumer", func(t *testing.T) {
 		follow(t, log, 10, 3)
@@ -171,7 +185,7 @@ func TestFollowEndsWhen(t *testing.T) {
 			f := startFollow(t, log, 1)
 			f.want(t, 1, 10)
 			c.do(t, s, p)
-			if err := f.ended(t, patience); !errors.Is(err, c.want) {
+			if err := f.ended(t); !errors.Is(err, c.want) {
 				t.Errorf("end: %v, want %v", err, c.want)
 			}
 		})

@@ -57,7 +57,7 @@ func TestSaveSweepsLeftovers(t *testing.T) {
 		t.Errorf("after a later save the bucket has %q; want three objects", got)
 	}
 	for _, c := range list(t, a) {
-		if _, err := a.Load(t.Context(), c.Name); err != nil {
+		if _, err := load(t, a, c.Name); err != nil {
 			t.Errorf("load %s: %v", c.Name, err)
 		}
 	}
@@ -91,11 +91,11 @@ func TestSaveThatTheServerHasNoRoomFor(t *testing.T) {
 func TestSaveWaitsForTheServer(t *testing.T) {
 	a, s := newArchive(t)
 	s.stop()
-	s.opts.JetStreamMaxStore = 256 << 20
+	s.opts.JetStreamMaxStore, s.opts.SyncAlways = 256<<20, false // a slow disk would take long
 	s.start(t)
-	want := snapshotAt(1, 16000) // 48 MB
+	want := snapshotAt(1, 12000) // 36 MB
 	eventually(t, "it is saved", func() bool { return a.Save(t.Context(), want) == nil })
-	got, err := a.Load(t.Context(), list(t, a)[0].Name)
+	got, err := load(t, a, list(t, a)[0].Name)
 	if err != nil || !bytes.Equal(encode(t, got), encode(t, want)) {
 		t.Errorf("load: %v, or it is different", err)
 	}

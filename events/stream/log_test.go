@@ -1,7 +1,6 @@
 package stream_test
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -50,8 +49,8 @@ func TestOpen(t *testing.T) {
 		for i := range ids {
 			log := s.log(t)
 			wg.Go(func() {
-				info, err := log.Open(context.Background())
-				if err != nil {
+				var info events.LogInfo
+				if err := answered(func() (err error) { info, err = log.Open(t.Context()); return err }); err != nil {
 					t.Errorf("open: %v", err)
 				}
 				ids[i] = info.StreamID
@@ -229,9 +228,12 @@ func TestRead(t *testing.T) {
 func read(tb testing.TB, log *stream.Log, q stream.Query) string {
 	tb.Helper()
 	var got strings.Builder
-	err := log.Read(tb.Context(), q, func(m events.Message) error {
-		got.Write(m.Data)
-		return nil
+	err := answered(func() error {
+		got.Reset()
+		return log.Read(tb.Context(), q, func(m events.Message) error {
+			got.Write(m.Data)
+			return nil
+		})
 	})
 	if err != nil {
 		tb.Fatalf("read %+v: %v", q, err)

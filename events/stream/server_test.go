@@ -3,7 +3,6 @@ package stream_test
 import (
 	"context"
 	"errors"
-	"net"
 	"testing"
 	"time"
 
@@ -15,6 +14,7 @@ import (
 
 	"sluice/events"
 	"sluice/events/stream"
+	"sluice/internal/testport"
 )
 
 // TestMain looks for goroutines that this package left behind. A NATS server that is shut down
@@ -42,11 +42,10 @@ type testServer struct {
 func startServer(tb testing.TB) *testServer {
 	tb.Helper()
 	s := &testServer{opts: &server.Options{
-		Host: "127.0.0.1", Port: server.RANDOM_PORT, NoSigs: true, NoLog: true,
+		Host: "127.0.0.1", Port: testport.Free(tb), NoSigs: true, NoLog: true,
 		JetStream: true, StoreDir: tb.TempDir(), JetStreamMaxStore: 64 << 20, JetStreamMaxMemory: 16 << 20, SyncAlways: true,
 	}}
 	s.start(tb)
-	s.opts.Port = s.Addr().(*net.TCPAddr).Port
 	tb.Cleanup(s.stop)
 	return s
 }
@@ -71,12 +70,12 @@ func (s *testServer) stop() {
 
 func (s *testServer) js(tb testing.TB) jetstream.JetStream {
 	tb.Helper()
-	nc, err := nats.Connect(s.ClientURL())
+	nc, err := nats.Connect(s.ClientURL(), nats.Timeout(patience))
 	if err != nil {
 		tb.Fatal(err)
 	}
 	tb.Cleanup(nc.Close)
-	js, err := jetstream.New(nc)
+	js, err := jetstream.New(nc, jetstream.WithDefaultTimeout(patience))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -121,18 +120,38 @@ func newLog(tb testing.TB, conn *stream.Conn, cfg stream.Config) *stream.Log {
 	return log
 }
 
+// answered calls again while the server does not answer in time: a call waits for a second or
+// some, and a busy machine may stand still for longer.
+func answered(call func() error) error {
+	for deadline := time.Now().Add(patience); ; time.Sleep(5 * time.Millisecond) {
+		err := call()
+		silent := errors.Is(err, events.ErrUnavailable) || errors.Is(err, events.ErrUnknownOutcome)
+		if !silent || time.Now().After(deadline) {
+			return err
+		}
+	}
+}
+
 func open(tb testing.TB, log *stream.Log) events.LogInfo {
 	tb.Helper()
-	info, err := log.Open(tb.Context())
+	var info events.LogInfo
+	err := answered(func() (err error) { info, err = log.Open(tb.Context()); return err })
 	if err != nil {
 		tb.Fatalf("open: %v", err)
 	}
 	return info
 }
 
+// send appends until there is an answer.
+func send(tb testing.TB, log *stream.Log, m events.Outgoing) (seq uint64, err error) {
+	tb.Helper()
+	err = answered(func() (err error) { seq, err = log.Append(tb.Context(), m); return err })
+	return seq, err
+}
+
 func appendOne(tb testing.TB, log *stream.Log, m events.Outgoing) uint64 {
 	tb.Helper()
-	seq, err := log.Append(tb.Context(), m)
+	seq, err := send(tb, log, m)
 	if err != nil {
 		tb.Fatalf("append %s: %v", m.ID, err)
 	}
@@ -146,11 +165,14 @@ func follow(tb testing.TB, log *stream.Log, from uint64, n int) []events.Message
 	defer cancel()
 	var got []events.Message
 	enough := errors.New("enough")
-	err := log.Follow(ctx, from, func(m events.Message) error {
-		if got = append(got, m); len(got) == n {
-			return enough
-		}
-		return nil
+	err := answered(func() error {
+		got = nil
+		return log.Follow(ctx, from, func(m events.Message) error {
+			if got = append(got, m); len(got) == n {
+				return enough
+			}
+			return nil
+		})
 	})
 	if !errors.Is(err, enough) {
 		tb.Fatalf("follow from %d: %v after %d messages", from, err, len(got))
@@ -168,14 +190,4 @@ func eventually(tb testing.TB, what string, ok func() bool) {
 		}
 		time.Sleep(5 * time.Millisecond)
 	}
-}
-
-func freePort(tb testing.TB) int {
-	tb.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		tb.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -45,8 +45,8 @@ func (a *Archive) upload(ctx context.Context, b *objects, name string, data []by
 }
 
 // confirm reads the object back and gives it its metadata. A part that the library sends again,
-// because the bucket had no leader just then, has the content of a later one: the next upload
-// does better.
+// because the bucket had no leader just then, has the content of a later one, and a copy of the
+// bucket may lag for long: the next upload does better.
 func (a *Archive) confirm(ctx context.Context, b *objects, meta jetstream.ObjectMeta, data []byte) error {
 	back, err := a.readBack(ctx, b, meta.Name)
 	if err == nil && !bytes.Equal(back, data) {
@@ -54,6 +54,9 @@ func (a *Archive) confirm(ctx context.Context, b *objects, meta jetstream.Object
 	}
 	if errors.Is(err, events.ErrCorruptSnapshot) {
 		return fmt.Errorf("%w: stored otherwise than it was sent, save it again: %v", events.ErrUnavailable, err)
+	}
+	if errors.Is(err, events.ErrNoSnapshot) {
+		return fmt.Errorf("%w: what was stored cannot be read back yet, save it again: %v", events.ErrUnavailable, err)
 	}
 	if err != nil {
 		return err

@@ -116,7 +116,7 @@ func asManager(t *testing.T, d daemon) {
 		t.Errorf("a removed service: %v", err)
 	}
 	told := map[string]bool{}
-	for deadline := time.After(10 * time.Second); !told["create"] || !told["remove"]; {
+	for deadline := time.After(time.Minute); !told["create"] || !told["remove"]; {
 		select {
 		case m := <-stream.Messages:
 			if m.Actor.ID == made.ID {

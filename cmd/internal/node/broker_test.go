@@ -2,11 +2,9 @@ package node
 
 import (
 	"context"
-	"net"
 	"net/http"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +12,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
+
+	"sluice/internal/testport"
 )
 
 // brokerConfig is a broker on free ports of loopback.
@@ -21,7 +21,7 @@ func brokerConfig(t *testing.T) BrokerConfig {
 	t.Helper()
 	cfg := DefaultBrokerConfig()
 	cfg.DataDir, cfg.SecretsDir = t.TempDir(), t.TempDir()
-	cfg.Listen, cfg.HealthAddr = loopbackPort(t), loopbackPort(t)
+	cfg.Listen, cfg.HealthAddr = testport.FreeAddr(t), testport.FreeAddr(t)
 	cfg.MaxStore, cfg.Logger = 128<<20, zerolog.Nop()
 	return cfg
 }
@@ -39,11 +39,11 @@ func startBroker(t *testing.T, cfg BrokerConfig) {
 			if err != nil {
 				t.Errorf("broker: %v", err)
 			}
-		case <-time.After(20 * time.Second):
+		case <-time.After(patience):
 			t.Error("the broker does not end")
 		}
 	})
-	deadline := time.Now().Add(10 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		res, err := http.Get("http://" + cfg.HealthAddr + "/healthz")
 		if err == nil {
@@ -71,7 +71,7 @@ func TestBrokerAdmits(t *testing.T) {
 		cfg := brokerConfig(t)
 		secretFile(t, cfg, "sluice_nats_token", "a token\n")
 		startBroker(t, cfg)
-		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Token("a token"))
+		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Token("a token"), nats.Timeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -86,7 +86,7 @@ func TestBrokerAdmits(t *testing.T) {
 		known, other := userKey(t), userKey(t)
 		secretFile(t, cfg, "sluice_nats_nkeys", known.public+"\n")
 		startBroker(t, cfg)
-		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Nkey(known.public, known.pair.Sign))
+		nc, err := nats.Connect("nats://"+cfg.Listen, nats.Nkey(known.public, known.pair.Sign), nats.Timeout(patience))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -147,9 +147,4 @@ func TestBrokerRefuses(t *testing.T) {
 			}
 		})
 	}
-}
-
-func loopbackPort(t *testing.T) string {
-	t.Helper()
-	return net.JoinHostPort("127.0.0.1", strconv.Itoa(freePort(t)))
 }

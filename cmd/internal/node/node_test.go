@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"net"
 	"path/filepath"
 	"testing"
 	"time"
@@ -10,6 +9,7 @@ import (
 	"github.com/rs/zerolog"
 
 	"sluice/events"
+	"sluice/internal/testport"
 	"sluice/proxy"
 )
 
@@ -23,7 +23,7 @@ func TestNodeStartsAndStops(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for !n.status.current().Ready {
 		select {
 		case err := <-done:
@@ -53,7 +53,7 @@ func TestNodeStartsAndStops(t *testing.T) {
 // TestNodeStopsWithoutItsLog: nobody can be told goodbye, and that is no failure.
 func TestNodeStopsWithoutItsLog(t *testing.T) {
 	cfg := testConfig(t)
-	cfg.NATS.URL = "nats://" + loopbackPort(t)
+	cfg.NATS.URL = "nats://" + testport.FreeAddr(t)
 	n, err := Open(t.Context(), cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -61,7 +61,7 @@ func TestNodeStopsWithoutItsLog(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	done := make(chan error, 1)
 	go func() { done <- n.Run(ctx) }()
-	deadline := time.After(20 * time.Second)
+	deadline := time.After(patience)
 	for len(n.status.roster.Replicas()) == 0 {
 		select {
 		case err := <-done:
@@ -83,17 +83,7 @@ func testConfig(t *testing.T) Config {
 	c := DefaultConfig()
 	c.Name, c.APIAddr, c.DataDir, c.NATS.Listen = "test", "127.0.0.1:0", filepath.Join(dir, "data"), "127.0.0.1:0"
 	c.Proxy.CfgDir, c.Proxy.CertsDir, c.Proxy.SecretsDir = filepath.Join(dir, "cfg"), filepath.Join(dir, "certs"), filepath.Join(dir, "secrets")
-	c.Proxy.Binds = []proxy.Bind{{Addr: "127.0.0.1", Port: freePort(t)}}
+	c.Proxy.Binds = []proxy.Bind{{Addr: "127.0.0.1", Port: testport.Free(t)}}
 	c.Logger = zerolog.New(zerolog.NewTestWriter(t))
 	return c
-}
-
-func freePort(t *testing.T) int {
-	t.Helper()
-	l, err := net.Listen("tcp", "127.0.0.1:0")
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer l.Close()
-	return l.Addr().(*net.TCPAddr).Port
 }

@@ -13,6 +13,7 @@ import (
 
 	"sluice/events"
 	"sluice/events/broker"
+	"sluice/internal/testport"
 )
 
 func TestReach(t *testing.T) {
@@ -79,12 +80,12 @@ func TestGoodbyeIsTheLastWord(t *testing.T) {
 // startMeshed runs two replicas of one log, each with a secret of the mesh, until the test ends.
 func startMeshed(t *testing.T, secrets [2]string) [2]*Node {
 	t.Helper()
-	log, err := broker.Start(t.Context(), broker.Config{StoreDir: t.TempDir(), Listen: loopbackPort(t), Logger: zerolog.Nop()})
+	log, err := broker.Start(t.Context(), broker.Config{StoreDir: t.TempDir(), Listen: testport.FreeAddr(t), Logger: zerolog.Nop()})
 	if err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = log.Shutdown(context.Background()) })
-	listen := []string{loopbackPort(t), loopbackPort(t)}
+	listen := []string{testport.FreeAddr(t), testport.FreeAddr(t)}
 	var out [2]*Node
 	for i, secret := range secrets {
 		cfg := testConfig(t)

@@ -144,9 +144,12 @@ func (w *watched) looks(t *testing.T, n int) {
 	})
 }
 
+// patience bounds every wait of the tests.
+const patience = time.Minute
+
 func eventually(t *testing.T, problem func() string) {
 	t.Helper()
-	deadline := time.Now().Add(15 * time.Second)
+	deadline := time.Now().Add(patience)
 	for {
 		found := problem()
 		if found == "" {
