@@ -37,7 +37,7 @@ tool() { go tool -modfile=deploy/tools/go.mod "$@"; }
 
 check_format() {
 	local files
-	files=$(gofmt -l cmd crdt deploy events internal proxy)
+	files=$(gofmt -l cmd crdt deploy events proxy)
 	[ -z "$files" ] || { say "not formatted (gofmt -w repairs it):" "$files" && return 1; }
 }
 

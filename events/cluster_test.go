@@ -15,10 +15,10 @@ import (
 	"github.com/rs/zerolog"
 
 	"sluice/crdt/hlc"
+	"sluice/deploy/testport"
 	"sluice/events"
 	"sluice/events/broker"
 	"sluice/events/stream"
-	"sluice/internal/testport"
 )
 
 // patience bounds every wait of the tests.

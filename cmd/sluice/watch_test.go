@@ -15,9 +15,9 @@ import (
 	"github.com/spf13/pflag"
 
 	"sluice/crdt/service"
+	"sluice/deploy/testport"
 	"sluice/events/api/apitest"
 	"sluice/events/swarm/dockertest"
-	"sluice/internal/testport"
 )
 
 // output takes what a command writes while it runs.

@@ -13,8 +13,8 @@ import (
 	"github.com/nats-io/nats.go"
 	"github.com/rs/zerolog"
 
+	"sluice/deploy/testport"
 	"sluice/events/broker"
-	"sluice/internal/testport"
 )
 
 const meshSecret = "0123456789 mesh secret"

@@ -16,8 +16,8 @@ import (
 	"github.com/hashicorp/consul/api"
 	"github.com/rs/zerolog"
 
+	"sluice/deploy/testport"
 	"sluice/events/consul"
-	"sluice/internal/testport"
 )
 
 // patience bounds every wait of the tests.

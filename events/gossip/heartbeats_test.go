@@ -15,9 +15,9 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"sluice/deploy/testport"
 	"sluice/events"
 	"sluice/events/gossip"
-	"sluice/internal/testport"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }

@@ -13,9 +13,9 @@ import (
 
 	"github.com/nats-io/nats-server/v2/server"
 
+	"sluice/deploy/testport"
 	"sluice/events"
 	"sluice/events/stream"
-	"sluice/internal/testport"
 )
 
 // startCluster starts three brokers on ports of their own.

@@ -12,9 +12,9 @@ import (
 	"github.com/rs/zerolog"
 	"go.uber.org/goleak"
 
+	"sluice/deploy/testport"
 	"sluice/events"
 	"sluice/events/stream"
-	"sluice/internal/testport"
 )
 
 // TestMain looks for goroutines that this package left behind. A NATS server that is shut down

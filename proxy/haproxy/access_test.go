@@ -8,6 +8,7 @@ import (
 	"sync"
 	"testing"
 
+	"sluice/deploy/testport"
 	"sluice/proxy"
 	"sluice/proxy/haproxy"
 )
@@ -91,7 +92,7 @@ func TestAccessLog(t *testing.T) {
 
 func TestAccessLogOfConnections(t *testing.T) {
 	r, log := logged(t, proxy.AccessLog{Enabled: true, TCPFormat: "closed %fp"})
-	port := freePort(t)
+	port := testport.Free(t)
 	r.reconfigure("serviceName=x&reqMode=tcp&outboundHostname=127.0.0.1&port=" + echo(t, "one") + "&srcPort=" + strconv.Itoa(port))
 	conn, err := net.DialTimeout("tcp", "127.0.0.1:"+strconv.Itoa(port), patience)
 	if err != nil {

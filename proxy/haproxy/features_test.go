@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"sluice/crdt/service"
+	"sluice/deploy/testport"
 	"sluice/proxy"
 )
 
@@ -59,7 +60,7 @@ func TestServiceGroupSharesAPort(t *testing.T) {
 	r := newRig(t, func(_ *rig, cfg *proxy.Config) {
 		cfg.Lookup = hosts(map[string]string{"tasks.x": "127.0.0.1", "tasks.y": "127.0.0.2"})
 	})
-	port, shared := echo(t, "one"), freePort(t)
+	port, shared := echo(t, "one"), testport.Free(t)
 	echoOn(t, "two", "127.0.0.2:"+port)
 	for _, name := range []string{"x", "y"} {
 		r.publish("serviceName=" + name + "&reqMode=tcp&serviceGroup=g&balanceGroup=roundrobin&port=" + port + "&srcPort=" + itoa(shared))

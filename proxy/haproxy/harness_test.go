@@ -20,6 +20,7 @@ import (
 
 	"sluice/crdt/seal"
 	"sluice/crdt/service"
+	"sluice/deploy/testport"
 	"sluice/proxy"
 	"sluice/proxy/haproxy"
 )
@@ -105,7 +106,7 @@ func newRig(t testing.TB, changes ...rigChange) *rig {
 	}
 	t.Cleanup(func() { os.RemoveAll(dir) })
 	r := &rig{
-		TB: t, key: key, http: freePort(t), tls: freePort(t), earlier: map[string][][]byte{},
+		TB: t, key: key, http: testport.Free(t), tls: testport.Free(t), earlier: map[string][][]byte{},
 		source: &memory{desired: proxy.Desired{Ready: true, StreamID: "s"}, changed: make(chan struct{})},
 	}
 	o := proxy.DefaultOptions()

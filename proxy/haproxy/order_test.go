@@ -13,6 +13,7 @@ import (
 
 	"pgregory.net/rapid"
 
+	"sluice/deploy/testport"
 	"sluice/proxy"
 )
 
@@ -65,7 +66,7 @@ func bounded(t *testing.T, values map[string]string) {
 
 // rulesRig answers every request with the name of the backend in a header.
 func rulesRig(t *testing.T) (*rig, []int) {
-	ports := []int{freePort(t), freePort(t)}
+	ports := []int{testport.Free(t), testport.Free(t)}
 	r := newRig(t, func(r *rig, cfg *proxy.Config) {
 		ports = append(ports, r.http)
 		for _, port := range ports[:2] {

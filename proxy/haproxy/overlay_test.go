@@ -13,6 +13,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/deploy/testport"
 	"sluice/proxy"
 )
 
@@ -219,7 +220,7 @@ func TestOverlaysOverFixedBalancing(t *testing.T) {
 	r := newRig(t, raw, twinTable, agreeing)
 	port := twins(t, "one", "two")
 	r.publish("serviceName=x&servicePath=/x&outboundHostname=twins&port=" + port)
-	entry := freePort(t)
+	entry := testport.Free(t)
 	name, value := r.value("serviceName=g&reqMode=tcp&outboundHostname=twins&serviceGroup=g&balanceGroup=static-rr&port=" + port + "&srcPort=" + strconv.Itoa(entry))
 	r.live(r.source.put(name, value))
 	c := call{path: "/g", port: entry}

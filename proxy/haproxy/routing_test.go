@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"sluice/deploy/testport"
 	"sluice/proxy"
 )
 
@@ -115,7 +116,7 @@ func (m *memory) clear() {
 }
 
 func TestEntryPorts(t *testing.T) {
-	second := freePort(t)
+	second := testport.Free(t)
 	r := newRig(t, func(r *rig, cfg *proxy.Config) {
 		cfg.Options.Binds = append(cfg.Options.Binds, proxy.Bind{Addr: "127.0.0.1", Port: second})
 	})

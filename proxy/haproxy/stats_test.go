@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/deploy/testport"
 	"sluice/proxy"
 )
 
@@ -40,7 +41,7 @@ func withStats(s proxy.Stats) rigChange {
 
 func TestStatisticsPage(t *testing.T) {
 	const password = "p'a \"ss#%7"
-	own := freePort(t)
+	own := testport.Free(t)
 	for name, c := range map[string]struct {
 		stats                  proxy.Stats
 		nobody, stranger, user int

@@ -16,6 +16,7 @@ import (
 	"time"
 
 	"sluice/crdt/service"
+	"sluice/deploy/testport"
 	"sluice/proxy"
 	"sluice/proxy/haproxy"
 )
@@ -196,7 +197,7 @@ func TestTheSchemeOfCredentialsIsInAnyCase(t *testing.T) {
 
 func TestTCPAndGreeting(t *testing.T) {
 	r := newRig(t)
-	plain, shared := freePort(t), freePort(t)
+	plain, shared := testport.Free(t), testport.Free(t)
 	r.publish("serviceName=a&reqMode=tcp&outboundHostname=127.0.0.1&port=" + echo(t, "a") + "&srcPort=" + itoa(plain))
 	for _, name := range []string{"b", "c"} {
 		r.publish("serviceName=" + name + "&reqMode=tcp&outboundHostname=127.0.0.1&serviceDomain=" + name + ".test&port=" + tlsEcho(t, name) + "&srcPort=" + itoa(shared))

@@ -18,6 +18,7 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"sluice/deploy/testport"
 	"sluice/proxy"
 	"sluice/proxy/haproxy"
 )
@@ -58,7 +59,7 @@ func TestABackendForANewService(t *testing.T) {
 		r.await("the backend to go", func() bool { return !r.hasBackend(name) })
 	}
 	t.Run("settings are those of the configuration", func(t *testing.T) {
-		r.reconfigure("serviceName=dead&servicePath=/dead&outboundHostname=127.0.0.1&port=" + fmt.Sprint(freePort(t)))
+		r.reconfigure("serviceName=dead&servicePath=/dead&outboundHostname=127.0.0.1&port=" + fmt.Sprint(testport.Free(t)))
 		if status, body := page(t, r.http, "/dead", "", ""); status != http.StatusServiceUnavailable || body != "fish" {
 			t.Errorf("status %d, page %q", status, body)
 		}

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"sluice/deploy/testport"
 	"sluice/proxy"
 )
 
@@ -54,7 +55,7 @@ func TestWhyNamesWhatElseDecides(t *testing.T) {
 	if err := os.WriteFile(page, []byte("HTTP/1.0 503 Gone fishing\r\nConnection: close\r\n\r\n"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	tcp := freePort(t)
+	tcp := testport.Free(t)
 	r := newRig(t, func(_ *rig, cfg *proxy.Config) {
 		cfg.Options.ErrorfilesDir = pages
 		cfg.Options.ExtraFrontend = []string{"http-request deny if { path /denied }"}

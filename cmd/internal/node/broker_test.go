@@ -13,7 +13,7 @@ import (
 	"github.com/nats-io/nkeys"
 	"github.com/rs/zerolog"
 
-	"sluice/internal/testport"
+	"sluice/deploy/testport"
 )
 
 // brokerConfig is a broker on free ports of loopback.

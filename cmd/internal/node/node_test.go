@@ -8,8 +8,8 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"sluice/deploy/testport"
 	"sluice/events"
-	"sluice/internal/testport"
 	"sluice/proxy"
 )
 

@@ -11,9 +11,9 @@ import (
 
 	"github.com/rs/zerolog"
 
+	"sluice/deploy/testport"
 	"sluice/events"
 	"sluice/events/broker"
-	"sluice/internal/testport"
 )
 
 func TestReach(t *testing.T) {

@@ -5,7 +5,7 @@ import (
 	"strconv"
 	"testing"
 
-	"sluice/internal/testport"
+	"sluice/deploy/testport"
 )
 
 func TestFree(t *testing.T) {
