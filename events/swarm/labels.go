@@ -21,6 +21,9 @@ const (
 	labelScrapeNetwork = "scrapeNetwork"
 )
 
+// paramHost is the parameter that names the host to reach.
+const paramHost = "outboundHostname"
+
 var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$`)
 
 // rules are the settings that decide what labels mean.
@@ -52,7 +55,7 @@ type asked struct {
 	name    string
 	params  url.Values
 	network string // of the tasks' addresses; empty: any
-	ownHost bool   // the labels name the host to reach
+	ownHost bool   // the labels name the host to reach, for every destination
 	invalid string
 }
 
@@ -76,6 +79,7 @@ func (r rules) read(name, parent string, labels map[string]string) (asked, bool)
 			a.take(param, value)
 		}
 	}
+	a.ownHost = a.params.Get(paramHost) != ""
 	a.rename(r, parent, labels[paramPrefix+labelShortName])
 	return a, true
 }
@@ -93,8 +97,6 @@ func (a *asked) take(param, value string) {
 			a.refuse(paramPrefix+param, value, "is not a name", "remove the label, the name is Docker's")
 		}
 	default:
-		base, _, _ := strings.Cut(param, ".")
-		a.ownHost = a.ownHost || base == "outboundHostname"
 		a.params.Set(param, value)
 	}
 }
@@ -111,12 +113,28 @@ func (a *asked) rename(r rules, parent, short string) {
 		}
 	}
 	if r.prefix != "" {
-		if !a.ownHost {
-			a.params.Set("outboundHostname", a.name) // the prefixed name resolves nowhere
-		}
 		a.name = r.prefix + "_" + a.name
 	}
 	a.params.Set("serviceName", a.name)
+}
+
+// reach names the host where that is not the name of the route: the whole name of a Swarm's
+// service is unique, a shortened one belongs to every stack that has such a service, and one
+// with a prefix resolves nowhere. Destinations with a host of their own keep it.
+func (a *asked) reach(host string) {
+	if a.ownHost || host == a.name {
+		return
+	}
+	if definition(a.params).DiscoveryType == "DNS" {
+		host = "tasks." + host // of the virtual address there is only one
+	}
+	a.params.Set(paramHost, host)
+}
+
+// definition is what the API will read from parameters, as far as it can.
+func definition(params url.Values) service.Service {
+	req, _ := service.Parse(params, service.Defaults{}) // the API tells what is wrong
+	return req.Service
 }
 
 // replicate tells the number of replicas, which wins over a label unless that is invalid.

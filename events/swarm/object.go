@@ -88,18 +88,9 @@ func (o *Object) asks() string {
 
 // usesTasks reports whether the definition balances over tasks instead of the name.
 func usesTasks(params url.Values) bool {
-	for name := range params {
-		base, _, _ := strings.Cut(name, ".")
-		switch base {
-		case "sessionType", "serviceGroup":
-			return true
-		case "discoveryType":
-			if strings.EqualFold(params.Get(name), "DNS") {
-				return true
-			}
-		}
-	}
-	return false
+	s := definition(params)
+	grouped := func(d service.Destination) bool { return d.ServiceGroup != "" }
+	return s.SessionType != "" || s.DiscoveryType == "DNS" || slices.ContainsFunc(s.Destinations, grouped)
 }
 
 // texts are the sorted addresses as text, at most as many as a list may have.

@@ -59,6 +59,7 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 	if r := s.Spec.Mode.Replicated; r != nil && r.Replicas != nil {
 		a.replicate(*r.Replicas)
 	}
+	a.reach(s.Spec.Name)
 	o := Object{
 		Name: a.name, Params: a.params, Invalid: a.invalid, Created: s.CreatedAt, Updated: s.UpdatedAt, Relabelled: s.UpdatedAt,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: s.ID, Version: s.Version.Index},

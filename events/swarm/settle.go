@@ -150,5 +150,5 @@ func (w *Watcher) tell(ctx context.Context, seen *Seen, listed map[string]Listed
 // tells: the tasks of another Swarm's service are not this one's.
 func tells(l *Listed, seen *Seen) bool {
 	w := World{Seen: seen}
-	return (l.Source == nil || w.own(l)) && (l.Tasks.Cluster == "" || l.Tasks.Cluster == seen.Cluster)
+	return w.own(l) || l.Source == nil && (l.Tasks.Cluster == "" || l.Tasks.Cluster == seen.Cluster)
 }

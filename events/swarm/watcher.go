@@ -63,7 +63,7 @@ func New(cfg Config) (*Watcher, error) {
 	}
 	return &Watcher{
 		cfg: cfg, log: cfg.Logger.With().Str("component", "swarm").Logger(), metrics: m,
-		docker: &docker{client: c, rules: newRules(cfg.NotifyLabel, cfg.Prefix)},
+		docker: &docker{client: c, rules: newRules(cfg.NotifyLabel, cfg.Prefix), networks: cfg.Networks},
 		wake:   make(chan struct{}, 1), memory: map[string]Memory{}, marks: Marks{},
 	}, nil
 }

@@ -4,6 +4,8 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -342,6 +344,78 @@ func TestContainersOfAPlainHost(t *testing.T) {
 	w.want(t, "alone /alone; web /web")
 	w.docker.RemoveContainer("alone")
 	w.want(t, "web /web")
+}
+
+// TestComposeProjectsWithOneServiceName: in a network that they share Docker answers "web" with
+// the containers of both, so no route may go by that name.
+func TestComposeProjectsWithOneServiceName(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, true)
+	w.networks = []netip.Prefix{netip.MustParsePrefix("172.20.0.9/16")}
+	w.watcher(t)
+	for i, project := range []string{"blog", "shop"} {
+		name := project + "-web-1"
+		w.docker.Container(name, fmt.Sprint("172.18.0.", i+2), "Up 1 second", labels("/"+project, "com.docker.compose.project", project, "com.docker.compose.service", "web"))
+		w.docker.Connect(name, project+"_default", fmt.Sprintf("172.3%d.0.2", i))
+		w.docker.Connect(name, "proxy", fmt.Sprint("172.20.0.", i+2)) // where Sluice is
+	}
+	w.want(t, "blog_web /blog; shop_web /shop")
+	w.wantTasks(t, "blog_web", []string{"172.20.0.2"}, nil)
+	w.wantTasks(t, "shop_web", []string{"172.20.0.3"}, nil)
+	for _, e := range w.backend.Entries(service.Key("")) {
+		s, err := service.Decode(e.Value)
+		if err != nil || s.Destinations[0].OutboundHostname != "" || s.Source.Kind != service.DockerSource {
+			t.Errorf("%s, %v", e.Value, err)
+		}
+	}
+	w.docker.Container("shop-web-1", "", "Exited (0) 1 second ago", labels("/shop", "com.docker.compose.project", "shop", "com.docker.compose.service", "web"))
+	w.wantTasks(t, "shop_web", nil, nil)
+	w.docker.Container("shop-web-1", "172.20.0.8", "Up 1 second", labels("/shop", "com.docker.compose.project", "shop", "com.docker.compose.service", "web"))
+	w.wantTasks(t, "shop_web", []string{"172.20.0.8"}, nil)
+	w.wantTasks(t, "blog_web", []string{"172.20.0.2"}, nil)
+}
+
+// TestShortNamesAreReachedByTheWholeOne: of two stacks with a "web" the short name reaches both.
+func TestShortNamesAreReachedByTheWholeOne(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		more []string
+		want []string // host of each destination
+	}{
+		"short":             {nil, []string{"shop_web"}},
+		"balances by DNS":   {[]string{"com.df.DiscoveryType", "dns"}, []string{"tasks.shop_web"}},
+		"a host":            {[]string{"com.df.outboundHostname", "mine"}, []string{"mine"}},
+		"the short name":    {[]string{"com.df.outboundHostname", "web"}, []string{""}},
+		"a host of the one": {[]string{"com.df.port.1", "1", "com.df.port.2", "2", "com.df.outboundHostname.1", "mine"}, []string{"mine", "shop_web"}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := startWatched(t, false)
+			w.watcher(t)
+			w.docker.Run("shop_web", "10.0.0.5", labels("/web", append(c.more, "com.docker.stack.namespace", "shop", "com.df.shortName", "true")...))
+			w.want(t, "web /web")
+			s, err := service.Decode(w.backend.Entries(service.Key("web"))[0].Value)
+			if err != nil {
+				t.Fatal(err)
+			}
+			var got []string
+			for i := range s.Destinations {
+				got = append(got, s.Destinations[i].OutboundHostname)
+			}
+			if !slices.Equal(got, c.want) {
+				t.Errorf("hosts %q, want %q", got, c.want)
+			}
+		})
+	}
+}
+
+// TestTasksUnderAnySpelling: the API takes sessionType in any, so a sticky service of any has tasks.
+func TestTasksUnderAnySpelling(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, false)
+	w.watcher(t)
+	w.docker.Run("web", "10.0.0.5", labels("/web", "com.df.sessiontype", "sticky-server"))
+	w.wantTasks(t, "web", []string{"10.0.0.5"}, nil)
 }
 
 // TestSecretsInLabels: a change is noticed, a repetition makes no event, and the log has

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -27,10 +28,12 @@ import (
 
 // watched is a Docker, a replica's API over a state in memory, and watchers between them.
 type watched struct {
-	plain   bool
-	docker  *dockertest.Daemon
-	backend *apitest.Backend
-	server  *api.Server
+	plain bool
+	// networks are those that watchers are in.
+	networks []netip.Prefix
+	docker   *dockertest.Daemon
+	backend  *apitest.Backend
+	server   *api.Server
 	// url is that of the API for people.
 	url string
 }
@@ -69,6 +72,7 @@ func (w *watched) watcherLogs(t *testing.T, log io.Writer) (stop func()) {
 	}
 	cfg := swarm.DefaultConfig()
 	cfg.Host, cfg.Interval, cfg.Logger = w.docker.Host, time.Second, zerolog.New(log)
+	cfg.Networks = func() []netip.Prefix { return w.networks }
 	cfg.API = WatchAPI{Clients: func(context.Context) ([]*api.Client, error) { return []*api.Client{c}, nil }}
 	watcher, err := swarm.New(cfg)
 	if err != nil {

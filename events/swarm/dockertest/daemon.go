@@ -157,6 +157,14 @@ func (d *Daemon) Container(name, addr, status string, labels map[string]string) 
 	})
 }
 
+// Connect puts a container into one more network.
+func (d *Daemon) Connect(name, net, addr string) {
+	d.with(func() {
+		d.containers["id-"+name].NetworkSettings.Networks[net] = &network.EndpointSettings{IPAddress: netip.MustParseAddr(addr)}
+		d.tell(events.NetworkEventType, events.ActionConnect, net)
+	})
+}
+
 // RemoveContainer removes the container with the name.
 func (d *Daemon) RemoveContainer(name string) {
 	d.with(func() {
