@@ -81,9 +81,10 @@ func (d *docker) containerObject(id string, list []container.Summary) (Object, b
 	if !ok {
 		return Object{}, false
 	}
+	newest := time.Unix(list[0].Created, 0)
 	o := Object{
 		Name: a.name, Params: a.params, Invalid: a.invalid,
-		Created: time.Unix(list[len(list)-1].Created, 0), Updated: time.Unix(list[0].Created, 0), Relabelled: time.Unix(list[0].Created, 0),
+		Created: time.Unix(list[len(list)-1].Created, 0), Updated: newest, Relabelled: newest, Asked: newest,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: id},
 	}
 	d.rules.sign(&o)

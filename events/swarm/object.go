@@ -29,7 +29,9 @@ type Object struct {
 	// Its labels have not changed after Updated. They are as they are since Relabelled, or
 	// since a time after that.
 	Updated, Relabelled time.Time
-	Tasks               service.Tasks
+	// Asked is Relabelled, or later: it was scaled from nothing.
+	Asked time.Time
+	Tasks service.Tasks
 	// Secrets is a digest of the parameters that are secret; empty: there are none. It stays
 	// here: beside the rest, in the log, it would let anybody try passwords.
 	Secrets string

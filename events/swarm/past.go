@@ -12,8 +12,12 @@ import (
 // clocks is how far the clocks of Docker and of the replicas may be apart.
 const clocks = time.Minute
 
-// originSwarm is the origin of what watchers write.
-const originSwarm = "swarm"
+// Origins: of what watchers write, and of what a replica gives a log that it does not know the
+// author of.
+const (
+	originSwarm = "swarm"
+	originOffer = "offer"
+)
 
 // Past is what the log tells of a service.
 type Past struct {
@@ -22,6 +26,8 @@ type Past struct {
 	Own *service.Source
 	// Removed: the newest event is a removal, Foreign: somebody else than a watcher made it.
 	Removed, Foreign bool
+	// Forgotten: nothing tells any more who made the newest event.
+	Forgotten bool
 	// Time and Actor are those of the newest event.
 	Time  time.Time
 	Actor string
@@ -35,7 +41,7 @@ func (p *Past) Learn(r events.Record, of service.Source) {
 		return // it had no effect
 	}
 	p.Removed, p.Foreign = r.Action == "removed", r.Origin != originSwarm
-	p.Time, p.Actor = r.Time, r.Actor
+	p.Forgotten, p.Time, p.Actor = r.Seq == 0 || r.Origin == originOffer, r.Time, r.Actor
 	if p.Foreign || p.Removed {
 		return
 	}
@@ -58,6 +64,10 @@ func Judge(s Step, p Past) Step {
 	switch {
 	case s.Entry == nil && (!p.Removed || !p.Foreign):
 		// There has never been one, or it was a watcher that removed it.
+	case s.Entry == nil && p.Forgotten:
+		if !o.Asked.After(p.Time) {
+			s.Do, s.Reason = Leave, fmt.Sprintf("it was removed on %s, the log does not tell by whom any more, and Docker's service has not asked anew since; change a label, or send it with sluice reconfigure", p.Time.UTC().Format(time.RFC3339))
+		}
 	case s.Entry == nil && p.Own != nil:
 		// A service that was made anew is another one.
 		if p.Own.Labels == o.Source.Labels && p.Own.ID == o.Source.ID || before(o.Updated, p.Time) {

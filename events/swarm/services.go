@@ -65,8 +65,13 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: s.ID, Version: s.Version.Index},
 	}
 	d.rules.sign(&o)
-	if before := s.PreviousSpec; before != nil && maps.Equal(before.Labels, s.Spec.Labels) {
+	before := s.PreviousSpec
+	if before != nil && maps.Equal(before.Labels, s.Spec.Labels) {
 		o.Relabelled = s.CreatedAt // the last update was about something else
+	}
+	o.Asked = o.Relabelled
+	if before != nil && scaledToNothing(before) && !scaledToNothing(&s.Spec) {
+		o.Asked = s.UpdatedAt
 	}
 	o.Remove = a.params.Get("replicas") == "0"
 	t := sortTasks(tasks, a.network)
@@ -79,6 +84,11 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 		}
 	}
 	return o, t.moving || t.runs != wanted(s, t.desired)
+}
+
+func scaledToNothing(s *swarm.ServiceSpec) bool {
+	r := s.Mode.Replicated
+	return r != nil && r.Replicas != nil && *r.Replicas == 0
 }
 
 // wanted is how many tasks are to run.

@@ -100,6 +100,45 @@ func TestPeopleAndLabelsDoNotTakeTurns(t *testing.T) {
 	}
 }
 
+// TestRemovalsThatTheLogForgot: what was removed stays so without its event too, until the service
+// asks anew.
+func TestRemovalsThatTheLogForgot(t *testing.T) {
+	t.Parallel()
+	for name, removes := range map[string]func(*watched, *testing.T){
+		"a person": func(w *watched, t *testing.T) { w.send(t, "remove?serviceName=web") },
+		"a watcher": func(w *watched, t *testing.T) {
+			w.docker.Service("web", labels("/web"), 0)
+			w.want(t, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := startWatched(t, false)
+			stop := w.watcher(t)
+			w.docker.Run("web", "10.0.0.5", labels("/web"))
+			w.want(t, "web /web")
+			removes(w, t)
+			stop()
+			w.backend.LoseLog()
+			stop = w.watcher(t)
+			w.looks(t, 3)
+			w.want(t, "")
+			if name == "a person" {
+				w.docker.Service("web", labels("/web"), 2)
+				w.looks(t, 3)
+				w.want(t, "")
+				w.docker.Service("web", labels("/new"), 2)
+				w.want(t, "web /new")
+				return
+			}
+			stop()
+			w.docker.Service("web", labels("/web"), 1)
+			w.watcher(t)
+			w.want(t, "web /web")
+		})
+	}
+}
+
 func TestAWatcherRemovesOnlyWhatAWatcherMade(t *testing.T) {
 	t.Parallel()
 	w := startWatched(t, false)

@@ -97,7 +97,10 @@ func (d *Daemon) Service(name string, labels map[string]string, replicas uint64)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, action := d.services["id-"+name], events.ActionUpdate
-	if s == nil {
+	if s != nil {
+		before := s.Spec
+		s.PreviousSpec = &before
+	} else {
 		s, action = &swarm.Service{ID: "id-" + name, Meta: swarm.Meta{CreatedAt: time.Now()}}, events.ActionCreate
 		d.services[s.ID] = s
 	}
