@@ -130,8 +130,13 @@ func TestReplicaBesideAnotherStaysUnready(t *testing.T) {
 		go func() { done <- s.await(t.Context()) }()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if s.trouble() == "" || !strings.Contains(log.String(), "SLUICE_NATS_URL: nats://broker:4222") {
-			t.Errorf("trouble %q, said %s", s.trouble(), log)
+		if s.trouble() == "" {
+			t.Error("the status does not tell")
+		}
+		for _, line := range []string{"  proxy:", "SLUICE_NATS_URL: nats://broker:4222", "networks: [default] # one of those of proxy", "secrets: [sluice_nats_token, sluice_cluster_key] # beside"} {
+			if !strings.Contains(log.String(), line) {
+				t.Errorf("no %q in %s", line, log)
+			}
 		}
 		if n := strings.Count(log.String(), `"services:"`); n != 1 {
 			t.Errorf("told %d times", n)
