@@ -83,7 +83,7 @@ func (d *docker) containerObject(id string, list []container.Summary) (Object, b
 	}
 	newest := time.Unix(list[0].Created, 0)
 	o := Object{
-		Name: a.name, Params: a.params, Invalid: a.invalid,
+		Name: a.name, Params: a.params, Invalid: a.invalid, Unknown: a.unknown,
 		Created: time.Unix(list[len(list)-1].Created, 0), Updated: newest, Relabelled: newest, Asked: newest,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: id},
 	}

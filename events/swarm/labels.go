@@ -31,10 +31,11 @@ type rules struct {
 	notify, prefix string
 	// secrets are the parameters that are secret, in lower case, as any spelling is read.
 	secrets map[string]bool
+	known   spellings
 }
 
 func newRules(notify, prefix string) rules {
-	r := rules{notify: notify, prefix: prefix, secrets: map[string]bool{}}
+	r := rules{notify: notify, prefix: prefix, secrets: map[string]bool{}, known: newSpellings()}
 	for _, p := range service.Parameters() {
 		if p.Type == service.Secret {
 			r.secrets[strings.ToLower(p.Name)] = true
@@ -57,6 +58,8 @@ type asked struct {
 	network string // of the tasks' addresses; empty: any
 	ownHost bool   // the labels name the host to reach, for every destination
 	invalid string
+	// unknown are labels that mean nothing.
+	unknown []string
 }
 
 // read reads the labels of what Docker calls name. It reports false for labels that do not
@@ -66,7 +69,7 @@ func (r rules) read(name, parent string, labels map[string]string) (asked, bool)
 	if !ok {
 		return asked{}, false
 	}
-	a := asked{name: name, params: url.Values{}}
+	a := asked{name: name, params: url.Values{}, unknown: r.known.unknown(labels, r.notify)}
 	notify, err := boolean(text)
 	if err != nil {
 		a.refuse(r.notify, text, "is neither true nor false", "use true or false")

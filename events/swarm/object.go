@@ -37,6 +37,8 @@ type Object struct {
 	Secrets string
 	// Invalid is why its labels cannot be announced at all.
 	Invalid string
+	// Unknown are labels that mean nothing, with what may have been meant.
+	Unknown []string
 }
 
 // Seen is one answer of Docker, whole or not at all.

@@ -61,7 +61,7 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 	}
 	a.reach(s.Spec.Name)
 	o := Object{
-		Name: a.name, Params: a.params, Invalid: a.invalid, Created: s.CreatedAt, Updated: s.UpdatedAt, Relabelled: s.UpdatedAt,
+		Name: a.name, Params: a.params, Invalid: a.invalid, Unknown: a.unknown, Created: s.CreatedAt, Updated: s.UpdatedAt, Relabelled: s.UpdatedAt,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: s.ID, Version: s.Version.Index},
 	}
 	d.rules.sign(&o)

@@ -163,3 +163,31 @@ func TestSecretsInLabels(t *testing.T) {
 		t.Errorf("digests %v depend on the password", s)
 	}
 }
+
+// TestLabelsThatMeanNothing are told once for each change of labels, with what was meant.
+func TestLabelsThatMeanNothing(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, false)
+	log := &lines{}
+	w.watcherLogs(t, log)
+	fine := []string{"com.df.SESSIONTYPE", "sticky-server", "com.df.port.1", "1", "com.df.reqMode.1", "http", "com.df.setHeader", "X-A b", "com.df.shortName", "true", "com.df.distribute", "true", "other", "x"}
+	wrong := []string{"com.df.httpsonly", "true", "com.df.reqmode.1", "tcp", "com.df.users.1", "a:b", "com.df.addreqheader", "X-A b", "com.df.port.x", "1", "com.df.alertName.1", "memory", "com.df.", "x"}
+	w.docker.Run("fine", "10.0.0.5", labels("/fine", fine...))
+	w.docker.Run("web", "10.0.0.6", labels("/web", append(fine, wrong...)...))
+	w.want(t, "fine /fine; web /web")
+	w.looks(t, 3)
+	w.docker.Service("web", labels("/web2", append(fine, "com.df.servicepath", "/x")...), 1)
+	w.want(t, "fine /fine; web /web2")
+	w.looks(t, 3)
+	var got []string
+	for _, told := range log.warnings(t) {
+		got = append(got, told.Service+": "+strings.Join(told.Labels, " "))
+	}
+	want := []string{
+		"web: com.df. com.df.addreqheader (com.df.addReqHeader?) com.df.alertName.1 com.df.httpsonly (com.df.httpsOnly?) com.df.port.x (com.df.port?) com.df.reqmode.1 (com.df.reqMode?) com.df.users.1 (com.df.users?)",
+		"web: com.df.servicepath (com.df.servicePath?)",
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%q, want %q", got, want)
+	}
+}

@@ -197,20 +197,34 @@ func (l *lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// refusals are the reasons for which labels were refused, by service.
-func (l *lines) refusals(t *testing.T) map[string][]string {
+// warning is a line of the log that warns about a service.
+type warning struct {
+	Level, Error, Service string
+	Labels                []string
+}
+
+func (l *lines) warnings(t *testing.T) (all []warning) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := map[string][]string{}
 	for line := range bytes.Lines(l.text) {
-		var entry struct{ Level, Error, Service string }
-		if err := json.Unmarshal(line, &entry); err != nil {
+		var w warning
+		if err := json.Unmarshal(line, &w); err != nil {
 			t.Fatal(err)
 		}
-		if entry.Level == "warn" {
-			all[entry.Service] = append(all[entry.Service], entry.Error)
+		if w.Level == "warn" {
+			all = append(all, w)
 		}
+	}
+	return all
+}
+
+// refusals are the reasons for which labels were refused, by service.
+func (l *lines) refusals(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, w := range l.warnings(t) {
+		all[w.Service] = append(all[w.Service], w.Error)
 	}
 	return all
 }
