@@ -191,3 +191,26 @@ func TestLabelsThatMeanNothing(t *testing.T) {
 		t.Errorf("%q, want %q", got, want)
 	}
 }
+
+// TestRoutesOfTheListenerBefore are left as they are until a label changes, any one.
+func TestRoutesOfTheListenerBefore(t *testing.T) {
+	t.Parallel()
+	w := startWatched(t, false)
+	w.docker.Run("web", "10.0.0.5", labels("/web"))
+	w.send(t, "reconfigure?serviceName=web&servicePath=/web&port=8080&replicas=1&distribute=true")
+	log := &lines{}
+	w.watcherLogs(t, log)
+	w.looks(t, 3)
+	if n := len(w.records(t)); n != 1 {
+		t.Fatalf("%d events, want the listener's", n)
+	}
+	w.docker.Service("web", labels("/web", "switched", "1"), 1)
+	eventually(t, func() string {
+		if n := len(w.records(t)); n != 2 {
+			return fmt.Sprintf("%d events, want the listener's and the watcher's", n)
+		}
+		return ""
+	})
+	w.docker.Remove("web")
+	w.want(t, "")
+}
