@@ -65,7 +65,7 @@ func Judge(s Step, p Past) Step {
 	case s.Entry == nil && (!p.Removed || !p.Foreign):
 		// There has never been one, or it was a watcher that removed it.
 	case s.Entry == nil && p.Forgotten:
-		if !o.Asked.After(p.Time) {
+		if !after(o.Asked, p.Time) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("it was removed on %s, the log does not tell by whom any more, and Docker's service has not asked anew since; change a label, or send it with sluice reconfigure", p.Time.UTC().Format(time.RFC3339))
 		}
 	case s.Entry == nil && p.Own != nil:
@@ -74,7 +74,7 @@ func Judge(s Step, p Past) Step {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has removed it, and the labels have not changed since", by(p))
 		}
 	case s.Entry == nil:
-		if !o.Relabelled.After(p.Time) {
+		if !after(o.Relabelled, p.Time) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has removed it, and the labels are older than that", by(p))
 		}
 	case s.Entry.Source != nil:
@@ -83,11 +83,14 @@ func Judge(s Step, p Past) Step {
 		if p.Own.Labels == o.Source.Labels || before(o.Updated, stampTime(s.Entry.Stamp)) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has changed it, and the labels have not changed since", by(p))
 		}
-	case !o.Relabelled.After(stampTime(s.Entry.Stamp)):
+	case !after(o.Relabelled, stampTime(s.Entry.Stamp)):
 		s.Do, s.Reason = Leave, fmt.Sprintf("%s made it, and the labels are older than that", by(p))
 	}
 	return s
 }
+
+// after reports whether a was after b, which may be a stamp's time, in whole milliseconds.
+func after(a, b time.Time) bool { return a.Truncate(time.Millisecond).After(b) }
 
 // before reports whether a was certainly before b.
 func before(a, b time.Time) bool { return a.Add(clocks).Before(b) }
