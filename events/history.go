@@ -23,6 +23,7 @@ type Query struct {
 
 // Record is one event of the log as people read it.
 type Record struct {
+	// Seq is 0 for what is in no log.
 	Seq  uint64    `json:"seq"`
 	Time time.Time `json:"time"`
 	Kind string    `json:"kind"`

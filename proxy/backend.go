@@ -41,7 +41,7 @@ func (p *part) backend(e *entry) section {
 	tail := extra(s)
 	return section{
 		kind: "backend", name: e.backend, owner: s.Name, head: t.String(), tail: tail,
-		servers: e.overlaid(p.httpServers(e)), fixed: p.resolves(s) || tail != "",
+		servers: e.overlaid(p.httpServers(e)), fixed: p.resolves(e.target) || tail != "",
 	}
 }
 
@@ -152,21 +152,20 @@ func (p *part) httpServers(e *entry) []server {
 	case s.DiscoveryType == "DNS":
 		return p.taskServers(e, 1, false)
 	default:
-		return p.servers(e, p.resolves(s))
+		return p.servers(e, p.resolves(e.target))
 	}
 }
 
-// resolves reports whether HAProxy shall look up the service's host by itself.
-func (p *part) resolves(s *service.Service) bool { return s.CheckResolvers || p.options.CheckResolvers }
+// resolves reports whether HAProxy shall look up the target's host by itself.
+func (p *part) resolves(t *target) bool {
+	return (t.svc.CheckResolvers || p.options.CheckResolvers) && !nameless(t.svc, t.dst)
+}
 
 // servers is one server per address of the target's host; the readable name stays even
 // without an address.
 func (p *part) servers(e *entry, check bool) []server {
 	host := e.svc.Host(e.dst)
-	addrs := p.view.addresses(host)
-	if len(addrs) == 0 {
-		addrs = e.known()
-	}
+	addrs := e.addresses(p.view)
 	if len(addrs) == 0 {
 		addrs = []netip.Addr{{}}
 	}
@@ -174,7 +173,7 @@ func (p *part) servers(e *entry, check bool) []server {
 	for i, addr := range addrs {
 		list[i] = server{
 			name: e.svc.Name, host: host, port: e.port, addr: addr,
-			check: check, tls: e.dst.SSLVerifyNone, resolvers: p.resolves(e.svc),
+			check: check, tls: e.dst.SSLVerifyNone, resolvers: p.resolves(e.target),
 		}
 		if i > 0 {
 			list[i].name = fmt.Sprintf("%s_%d", e.svc.Name, i+1)
@@ -192,7 +191,7 @@ func (p *part) taskServers(e *entry, first int, cookie bool) []server {
 		addrs = e.known()
 	}
 	if len(addrs) == 0 {
-		addrs = p.view.addresses(host)
+		addrs = e.addresses(p.view)
 	}
 	if len(addrs) == 0 {
 		return []server{{name: e.svc.Name, host: host, port: e.port, tls: e.dst.SSLVerifyNone}}

@@ -27,10 +27,12 @@ func hostsOf(s *service.Service) []string {
 	}
 	tasks := s.SessionType != "" || s.DiscoveryType != ""
 	for j := range s.Destinations {
-		add(s.Host(&s.Destinations[j]))
+		if d := &s.Destinations[j]; !nameless(s, d) {
+			add(s.Host(d))
+		}
 		tasks = tasks || s.Destinations[j].ServiceGroup != ""
 	}
-	if tasks {
+	if tasks && !contained(s) {
 		add(tasksOf(s.Name))
 	}
 	return hosts

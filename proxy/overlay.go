@@ -67,10 +67,32 @@ func (p *part) servable(t *target) []service.Server {
 	return list
 }
 
-// known are the addresses of the target's tasks that a watcher tells, for where names do not
-// resolve: outside the service's network. They are not those of a host of its own choice.
+// addresses are those of the target's host; where that does not resolve, those that a watcher
+// tells. Of containers they are the watcher's alone, as long as the labels name no host: names
+// of one Docker host are shared, each compose project may have a "web".
+func (t *target) addresses(v *View) []netip.Addr {
+	if !nameless(t.svc, t.dst) {
+		if addrs := v.addresses(t.svc.Host(t.dst)); len(addrs) > 0 {
+			return addrs
+		}
+	}
+	return t.known()
+}
+
+// contained reports whether a watcher made the service from containers of one Docker host.
+func contained(s *service.Service) bool {
+	return s.Source != nil && s.Source.Kind == service.DockerSource
+}
+
+// nameless reports whether the destination is those containers, and not a host by its name.
+func nameless(s *service.Service, d *service.Destination) bool {
+	return contained(s) && d.OutboundHostname == ""
+}
+
+// known are the addresses of the target's tasks that a watcher tells. They are not those of a
+// host of its own choice, nor those that a service of this name had on another Docker host.
 func (t *target) known() []netip.Addr {
-	if t.overlay == nil {
+	if t.overlay == nil || contained(t.svc) && (!nameless(t.svc, t.dst) || t.overlay.Tasks.Cluster != t.svc.Source.Cluster) {
 		return nil
 	}
 	return t.overlay.Tasks.Addresses()

@@ -112,3 +112,54 @@ func TestTasksThatAWatcherTells(t *testing.T) {
 	}
 	accept(t, m, dir)
 }
+
+// TestContainersAreNotFoundByName: the names of one Docker host are shared. Two compose projects
+// have a "web", which Docker's DNS answers with both.
+func TestContainersAreNotFoundByName(t *testing.T) {
+	dir := t.TempDir()
+	o := testOptions(dir)
+	view := proxy.View{Addresses: addresses(map[string]string{"web": "172.18.0.2 172.18.0.3 172.18.0.4", "elsewhere": "10.0.0.1", "tasks.web": "172.18.0.2"})}
+	made := func(name, path string, change func(*service.Service)) service.Service {
+		s := simple(name, 80, path)
+		s.Source = &service.Source{Kind: service.DockerSource, Cluster: "host", ID: name, Labels: "x"}
+		if change != nil {
+			change(&s)
+		}
+		return s
+	}
+	tcp := func(group string) func(*service.Service) {
+		return func(s *service.Service) {
+			s.Destinations[0] = service.Destination{Port: 6379, SrcPort: 6000 + len(group), ReqMode: service.TCP, ServiceGroup: group}
+		}
+	}
+	m := proxy.Build(&o, []service.Service{
+		made("shop_web", "/shop", nil), made("blog_web", "/blog", func(s *service.Service) { s.CheckResolvers = true }), made("web", "/stopped", nil), made("moved", "/moved", nil),
+		made("own", "/own", func(s *service.Service) { s.Destinations[0].OutboundHostname = "elsewhere" }),
+		made("lost", "/lost", func(s *service.Service) { s.Destinations[0].OutboundHostname = "nowhere" }),
+		made("sticky", "/sticky", func(s *service.Service) { s.SessionType = "sticky-server" }),
+		made("grouped", "", tcp("g")), made("plain", "", tcp("")),
+	}, view)
+	for name, text := range map[string]string{
+		"shop_web": `"host","running":["172.18.0.2","172.18.0.3"]`, "blog_web": `"host","running":["172.18.0.4"]`,
+		"moved": `"another host","running":["172.18.0.9"]`, "own": `"host","running":["172.18.0.9"]`, "lost": `"host","running":["172.18.0.9"]`,
+		"grouped": `"host","running":["172.18.0.6"]`, "plain": `"host","running":["172.18.0.7"]`,
+	} {
+		m.Overlay(name, []byte(`{"tasks":{"cluster":`+text+`}}`))
+	}
+	want := []string{
+		"server plain plain:6379 init-addr 172.18.0.7,none",
+		"server grouped_0 172.18.0.6:6379",
+		"server blog_web blog_web:80 init-addr 172.18.0.4,none",
+		"server lost nowhere:80 init-addr none",
+		"server moved moved:80 init-addr none",
+		"server own elsewhere:80 init-addr 10.0.0.1,none",
+		"server shop_web shop_web:80 init-addr 172.18.0.2,none",
+		"server shop_web_2 shop_web:80 init-addr 172.18.0.3,none",
+		"server sticky sticky:80 init-addr none",
+		"server web web:80 init-addr none",
+	}
+	if diff := cmp.Diff(want, serverLines(t, m)); diff != "" {
+		t.Error(diff)
+	}
+	accept(t, m, dir)
+}

@@ -103,7 +103,7 @@ func (s *shape) groupServers(member *target, check bool) []server {
 		addrs = member.known()
 	}
 	if len(addrs) == 0 {
-		addrs = s.view.addresses(member.svc.Host(member.dst))
+		addrs = member.addresses(s.view)
 	}
 	if len(addrs) == 0 {
 		return []server{{name: name, host: member.svc.Host(member.dst), port: port, check: check}}
@@ -242,7 +242,7 @@ func (s *shape) tcpBackend(member *target) section {
 	t.line("mode tcp")
 	tcpTimers(t, member.dst)
 	p := &part{options: s.options, view: s.view, svc: member.svc}
-	resolves, tail := p.resolves(member.svc), extra(member.svc)
+	resolves, tail := p.resolves(member), extra(member.svc)
 	return section{
 		kind: "backend", name: member.name(), owner: member.svc.Name, head: t.String(), tail: tail,
 		servers: member.overlaid(p.servers(&entry{target: member, port: member.dst.Port}, member.dst.CheckTCP || resolves)),

@@ -13,7 +13,8 @@ const (
 )
 
 // Source is what a watcher made a definition from, and so whose it is: a definition
-// without one was made by somebody else. It has no influence on what is served.
+// without one was made by somebody else. What is served depends on it only where it is containers:
+// these are reached by the addresses of Tasks, not by name.
 type Source struct {
 	// Kind is SwarmSource or DockerSource.
 	Kind string `json:"kind"`

@@ -13,7 +13,8 @@ const MaxTasks = 1000
 type Tasks struct {
 	// Cluster is the id of the Swarm or Docker host that they are of.
 	Cluster string `json:"cluster,omitempty"`
-	// Running take requests. The proxy uses them where the service's name does not resolve.
+	// Running take requests. The proxy uses them where the service's name does not resolve, and
+	// of containers nothing else.
 	Running []string `json:"running,omitempty"`
 	// Leaving are about to stop: no new clients, unless a setting says something else than ready.
 	Leaving []string `json:"leaving,omitempty"`

@@ -272,8 +272,8 @@ func (s *Server) await(ctx context.Context, w waiting, r Receipt, key string) (R
 
 // resolves applies SKIP_ADDRESS_VALIDATION=false, which Docker Flow Proxy answers with 500.
 func (s *Server) resolves(ctx context.Context, svc *service.Service) error {
-	if s.cfg.Lookup == nil || len(svc.Destinations) == 0 {
-		return nil
+	if s.cfg.Lookup == nil || len(svc.Destinations) == 0 || svc.Source != nil && svc.Source.Kind == service.DockerSource {
+		return nil // a watcher tells the addresses of containers
 	}
 	host := svc.Host(&svc.Destinations[0])
 	if err := s.cfg.Lookup(ctx, host); err != nil {

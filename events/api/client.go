@@ -13,6 +13,7 @@ import (
 	"net/url"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"sluice/crdt/service"
@@ -44,6 +45,8 @@ type Client struct {
 	token  string
 	origin string
 	http   *http.Client
+	// recognised: it was Sluice that answered.
+	recognised atomic.Bool
 }
 
 // NewClient checks the base URL; it does not connect.
@@ -277,5 +280,7 @@ func readProblem(res *http.Response) error {
 	if err == nil && kind == "application/problem+json" && json.Unmarshal(body, p) == nil && p.Status != 0 {
 		return p
 	}
-	return newProblem(res.StatusCode, "the API answered "+res.Status)
+	p = newProblem(res.StatusCode, "the API answered "+res.Status)
+	p.foreign = true
+	return p
 }

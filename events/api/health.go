@@ -45,7 +45,7 @@ func (s *Server) healthz(w http.ResponseWriter, _ *http.Request, _ caller) error
 	if why != "" {
 		return newProblem(http.StatusServiceUnavailable, why)
 	}
-	return writeJSON(w, http.StatusOK, map[string]string{"status": "alive"})
+	return writeJSON(w, http.StatusOK, map[string]string{"status": alive})
 }
 
 // replicaList is the answer of GET /v1/replicas.

@@ -32,7 +32,14 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ caller) error 
 			return nil
 		}
 	}
-	err = s.cfg.History.Records(ctx, query, out.write)
+	rest := s.forgotten(query)
+	err = s.cfg.History.Records(ctx, query, func(r events.Record) error {
+		rest.see(r)
+		return out.write(r)
+	})
+	if err == nil && !rest.told {
+		err = out.write(rest.record())
+	}
 	switch {
 	case err == nil && !out.begun:
 		return out.begin()

@@ -191,3 +191,38 @@ func TestWaitingCallersAreAnsweredWhenTheServerStops(t *testing.T) {
 		t.Errorf("the caller got %v, want an answer", err)
 	}
 }
+
+// TestRemovalWithoutItsEvent: a service's history ends with the removal that the state knows,
+// although its log does not have it any more.
+func TestRemovalWithoutItsEvent(t *testing.T) {
+	b := apitest.New()
+	base := serve(t, b, nil)
+	get(t, base+dfp+"reconfigure?"+goodQ)
+	get(t, base+dfp+"remove?serviceName=go-demo")
+	c := newClient(t, api.ClientConfig{Base: base})
+	read := func(q events.Query) (all []events.Record) {
+		t.Helper()
+		if err := c.Events(t.Context(), q, func(r events.Record) error { all = append(all, r); return nil }); err != nil {
+			t.Fatal(err)
+		}
+		return all
+	}
+	if all := read(events.Query{Key: "service/go-demo"}); len(all) != 2 {
+		t.Fatalf("with the log: %+v", all)
+	}
+	b.LoseLog()
+	e, _ := b.Entry("service/go-demo")
+	all := read(events.Query{Key: "service/go-demo"})
+	if len(all) != 1 || all[0].Action != "removed" || all[0].Seq != 0 || all[0].Actor != "" || all[0].Stamp != e.Stamp.String() || all[0].Time.UnixMilli() != int64(e.Stamp.Millis()) {
+		t.Errorf("without: %+v", all)
+	}
+	for _, q := range []events.Query{{}, {Key: "service/go-demo", Kind: "overlay"}, {Key: "service/go-demo", After: 1}, {Key: "service/go-demo", Conflicts: true}, {Key: "service/unknown"}} {
+		if all := read(q); len(all) != 0 {
+			t.Errorf("%+v: %+v", q, all)
+		}
+	}
+	get(t, base+dfp+"reconfigure?"+goodQ)
+	if all := read(events.Query{Key: "service/go-demo"}); len(all) != 1 || all[0].Action != "put" {
+		t.Errorf("made again: %+v", all)
+	}
+}

@@ -42,8 +42,9 @@ type Problem struct {
 	// Quarantined tells, by replica name, why a durable change is not served there.
 	Quarantined map[string]events.Quarantined `json:"quarantined,omitempty"`
 
-	retryAfter int // seconds; 0: no such header
-	dfpStatus  int // overrides the status on Docker Flow Proxy's routes
+	foreign    bool // somebody else answered, such as a proxy before the API
+	retryAfter int  // seconds; 0: no such header
+	dfpStatus  int  // overrides the status on Docker Flow Proxy's routes
 }
 
 // ParamProblem is one thing that is wrong with the input.

@@ -81,27 +81,24 @@ func (d *docker) containerObject(id string, list []container.Summary) (Object, b
 	if !ok {
 		return Object{}, false
 	}
-	if host := labels[composeService]; host != "" && a.name != host && !a.ownHost {
-		a.params.Set("outboundHostname", host) // what compose calls it in its network
-	}
+	newest := time.Unix(list[0].Created, 0)
 	o := Object{
-		Name: a.name, Params: a.params, Invalid: a.invalid,
-		Created: time.Unix(list[len(list)-1].Created, 0), Updated: time.Unix(list[0].Created, 0), Relabelled: time.Unix(list[0].Created, 0),
+		Name: a.name, Params: a.params, Invalid: a.invalid, Unknown: a.unknown,
+		Created: time.Unix(list[len(list)-1].Created, 0), Updated: newest, Relabelled: newest, Asked: newest,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: id},
 	}
 	d.rules.sign(&o)
 	o.Remove = a.params.Get("replicas") == "0"
-	addrs, ready := running(list, a.network)
+	addrs, ready := running(list, d.preference(a.network, project))
 	o.Runs = ready
-	if !a.ownHost {
-		o.Tasks = service.Tasks{Cluster: d.cluster, Running: texts(addrs)}
-	}
+	// No name: on one host they are shared, so these addresses are all that leads there.
+	o.Tasks = service.Tasks{Cluster: d.cluster, Running: texts(addrs)}
 	return o, true
 }
 
 // running are the addresses of the containers that take requests, and whether there are any;
 // where none is healthy, of all that run.
-func running(list []container.Summary, network string) ([]netip.Addr, bool) {
+func running(list []container.Summary, p preference) ([]netip.Addr, bool) {
 	var all, healthy []netip.Addr
 	ready := false
 	for i := range list {
@@ -109,7 +106,7 @@ func running(list []container.Summary, network string) ([]netip.Addr, bool) {
 		if c.State != container.StateRunning {
 			continue
 		}
-		addr, ok := containerAddress(c, network)
+		addr, ok := p.address(c)
 		if ok {
 			all = append(all, addr)
 		}
@@ -126,32 +123,4 @@ func running(list []container.Summary, network string) ([]netip.Addr, bool) {
 		return healthy, ready
 	}
 	return all, ready
-}
-
-// containerAddress is that of the network, else of the first by name; Docker's default one
-// comes last, since names do not resolve there.
-func containerAddress(c *container.Summary, network string) (netip.Addr, bool) {
-	if c.NetworkSettings == nil {
-		return netip.Addr{}, false
-	}
-	rank := func(name string) int {
-		switch name {
-		case network:
-			return 0
-		case "bridge":
-			return 2
-		}
-		return 1
-	}
-	var names []string
-	for name, n := range c.NetworkSettings.Networks {
-		if n != nil && n.IPAddress.IsValid() {
-			names = append(names, name)
-		}
-	}
-	if len(names) == 0 {
-		return netip.Addr{}, false
-	}
-	slices.SortFunc(names, func(a, b string) int { return cmp.Or(rank(a)-rank(b), cmp.Compare(a, b)) })
-	return c.NetworkSettings.Networks[names[0]].IPAddress.Unmap(), true
 }

@@ -56,10 +56,11 @@ func (m Memory) settles(key string, now time.Time) bool {
 
 // settledKey is that of an object before an entry.
 func settledKey(o *Object, l *Listed) string {
-	if l == nil {
-		return o.asks()
+	key := o.asks() + " " + o.Asked.Format(time.RFC3339Nano) // Judge may decide by it
+	if l != nil {
+		key += " " + l.Stamp
 	}
-	return l.Stamp + " " + o.asks()
+	return key
 }
 
 // World is what Decide looks at.

@@ -85,6 +85,29 @@ func TestDecide(t *testing.T) {
 	}
 }
 
+// TestJudgeWithoutTheEvent: nothing tells who removed it, so it is left until it is asked for anew.
+func TestJudgeWithoutTheEvent(t *testing.T) {
+	forgotten := events.Record{Key: "web", Action: "removed", Time: start.Add(time.Hour)}
+	offered := forgotten
+	offered.Seq, offered.Origin = 7, "offer"
+	for name, c := range map[string]struct {
+		asked time.Duration
+		want  swarm.Verb
+	}{"asked for before": {0, swarm.Leave}, "asked for since": {2 * time.Hour, swarm.Announce}} {
+		t.Run(name, func(t *testing.T) {
+			o := object("web", "1", "a")
+			o.Asked = start.Add(c.asked)
+			for _, removal := range []events.Record{forgotten, offered} {
+				var p swarm.Past
+				p.Learn(removal, o.Source)
+				if s := swarm.Judge(swarm.Step{Do: swarm.Ask, Name: "web", Object: &o}, p); s.Do != c.want {
+					t.Errorf("%+v: %+v", removal, s)
+				}
+			}
+		})
+	}
+}
+
 func describe(steps []swarm.Step) string {
 	text := ""
 	for i, s := range steps {
@@ -108,7 +131,7 @@ type world struct {
 
 func (w *world) write(r events.Record, l *swarm.Listed) {
 	w.count++
-	r.Time, r.Result = start.Add(time.Duration(w.count)*time.Hour), events.ResultApplied
+	r.Seq, r.Time, r.Result = uint64(w.count), start.Add(time.Duration(w.count)*time.Hour), events.ResultApplied
 	w.log[r.Key] = append(w.log[r.Key], r)
 	if l == nil {
 		delete(w.state, r.Key)

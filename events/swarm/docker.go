@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"path/filepath"
 	"time"
 
@@ -28,6 +29,8 @@ const leftFor = 30 * time.Second
 type docker struct {
 	client *client.Client
 	rules  rules
+	// networks are those of the watcher; nil: not known.
+	networks func() []netip.Prefix
 	// kind and cluster are what the daemon was when it was last asked; empty: not known.
 	kind, cluster string
 	// managed is when it was last the manager of a Swarm; zero: never.

@@ -36,8 +36,8 @@ func (w *Watcher) listen(ctx context.Context, since string) (int64, error) {
 	ctx, cancel := context.WithCancel(ctx)
 	defer cancel()
 	filters := client.Filters{}.
-		Add("type", "service", "node", "container").
-		Add("event", "create", "update", "remove", "start", "die", "destroy", "rename", "health_status", "pause", "unpause")
+		Add("type", "service", "node", "container", "network").
+		Add("event", "create", "update", "remove", "start", "die", "destroy", "rename", "health_status", "pause", "unpause", "connect", "disconnect")
 	stream := w.docker.client.Events(ctx, client.EventsListOptions{Since: since, Filters: filters})
 	last := int64(0)
 	for {

@@ -21,6 +21,9 @@ const (
 	labelScrapeNetwork = "scrapeNetwork"
 )
 
+// paramHost is the parameter that names the host to reach.
+const paramHost = "outboundHostname"
+
 var networkName = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9_.-]{0,254}$`)
 
 // rules are the settings that decide what labels mean.
@@ -28,10 +31,11 @@ type rules struct {
 	notify, prefix string
 	// secrets are the parameters that are secret, in lower case, as any spelling is read.
 	secrets map[string]bool
+	known   spellings
 }
 
 func newRules(notify, prefix string) rules {
-	r := rules{notify: notify, prefix: prefix, secrets: map[string]bool{}}
+	r := rules{notify: notify, prefix: prefix, secrets: map[string]bool{}, known: newSpellings()}
 	for _, p := range service.Parameters() {
 		if p.Type == service.Secret {
 			r.secrets[strings.ToLower(p.Name)] = true
@@ -52,8 +56,10 @@ type asked struct {
 	name    string
 	params  url.Values
 	network string // of the tasks' addresses; empty: any
-	ownHost bool   // the labels name the host to reach
+	ownHost bool   // the labels name the host to reach, for every destination
 	invalid string
+	// unknown are labels that mean nothing.
+	unknown []string
 }
 
 // read reads the labels of what Docker calls name. It reports false for labels that do not
@@ -63,7 +69,7 @@ func (r rules) read(name, parent string, labels map[string]string) (asked, bool)
 	if !ok {
 		return asked{}, false
 	}
-	a := asked{name: name, params: url.Values{}}
+	a := asked{name: name, params: url.Values{}, unknown: r.known.unknown(labels, r.notify)}
 	notify, err := boolean(text)
 	if err != nil {
 		a.refuse(r.notify, text, "is neither true nor false", "use true or false")
@@ -76,6 +82,7 @@ func (r rules) read(name, parent string, labels map[string]string) (asked, bool)
 			a.take(param, value)
 		}
 	}
+	a.ownHost = a.params.Get(paramHost) != ""
 	a.rename(r, parent, labels[paramPrefix+labelShortName])
 	return a, true
 }
@@ -93,8 +100,6 @@ func (a *asked) take(param, value string) {
 			a.refuse(paramPrefix+param, value, "is not a name", "remove the label, the name is Docker's")
 		}
 	default:
-		base, _, _ := strings.Cut(param, ".")
-		a.ownHost = a.ownHost || base == "outboundHostname"
 		a.params.Set(param, value)
 	}
 }
@@ -111,12 +116,28 @@ func (a *asked) rename(r rules, parent, short string) {
 		}
 	}
 	if r.prefix != "" {
-		if !a.ownHost {
-			a.params.Set("outboundHostname", a.name) // the prefixed name resolves nowhere
-		}
 		a.name = r.prefix + "_" + a.name
 	}
 	a.params.Set("serviceName", a.name)
+}
+
+// reach names the host where that is not the name of the route: the whole name of a Swarm's
+// service is unique, a shortened one belongs to every stack that has such a service, and one
+// with a prefix resolves nowhere. Destinations with a host of their own keep it.
+func (a *asked) reach(host string) {
+	if a.ownHost || host == a.name {
+		return
+	}
+	if definition(a.params).DiscoveryType == "DNS" {
+		host = "tasks." + host // of the virtual address there is only one
+	}
+	a.params.Set(paramHost, host)
+}
+
+// definition is what the API will read from parameters, as far as it can.
+func definition(params url.Values) service.Service {
+	req, _ := service.Parse(params, service.Defaults{}) // the API tells what is wrong
+	return req.Service
 }
 
 // replicate tells the number of replicas, which wins over a label unless that is invalid.

@@ -29,12 +29,16 @@ type Object struct {
 	// Its labels have not changed after Updated. They are as they are since Relabelled, or
 	// since a time after that.
 	Updated, Relabelled time.Time
-	Tasks               service.Tasks
+	// Asked is Relabelled, or later: it was scaled from nothing.
+	Asked time.Time
+	Tasks service.Tasks
 	// Secrets is a digest of the parameters that are secret; empty: there are none. It stays
 	// here: beside the rest, in the log, it would let anybody try passwords.
 	Secrets string
 	// Invalid is why its labels cannot be announced at all.
 	Invalid string
+	// Unknown are labels that mean nothing, with what may have been meant.
+	Unknown []string
 }
 
 // Seen is one answer of Docker, whole or not at all.
@@ -88,18 +92,9 @@ func (o *Object) asks() string {
 
 // usesTasks reports whether the definition balances over tasks instead of the name.
 func usesTasks(params url.Values) bool {
-	for name := range params {
-		base, _, _ := strings.Cut(name, ".")
-		switch base {
-		case "sessionType", "serviceGroup":
-			return true
-		case "discoveryType":
-			if strings.EqualFold(params.Get(name), "DNS") {
-				return true
-			}
-		}
-	}
-	return false
+	s := definition(params)
+	grouped := func(d service.Destination) bool { return d.ServiceGroup != "" }
+	return s.SessionType != "" || s.DiscoveryType == "DNS" || slices.ContainsFunc(s.Destinations, grouped)
 }
 
 // texts are the sorted addresses as text, at most as many as a list may have.

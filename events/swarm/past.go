@@ -12,8 +12,12 @@ import (
 // clocks is how far the clocks of Docker and of the replicas may be apart.
 const clocks = time.Minute
 
-// originSwarm is the origin of what watchers write.
-const originSwarm = "swarm"
+// Origins: of what watchers write, and of what a replica gives a log that it does not know the
+// author of.
+const (
+	originSwarm = "swarm"
+	originOffer = "offer"
+)
 
 // Past is what the log tells of a service.
 type Past struct {
@@ -22,6 +26,8 @@ type Past struct {
 	Own *service.Source
 	// Removed: the newest event is a removal, Foreign: somebody else than a watcher made it.
 	Removed, Foreign bool
+	// Forgotten: nothing tells any more who made the newest event.
+	Forgotten bool
 	// Time and Actor are those of the newest event.
 	Time  time.Time
 	Actor string
@@ -35,7 +41,7 @@ func (p *Past) Learn(r events.Record, of service.Source) {
 		return // it had no effect
 	}
 	p.Removed, p.Foreign = r.Action == "removed", r.Origin != originSwarm
-	p.Time, p.Actor = r.Time, r.Actor
+	p.Forgotten, p.Time, p.Actor = r.Seq == 0 || r.Origin == originOffer, r.Time, r.Actor
 	if p.Foreign || p.Removed {
 		return
 	}
@@ -58,13 +64,17 @@ func Judge(s Step, p Past) Step {
 	switch {
 	case s.Entry == nil && (!p.Removed || !p.Foreign):
 		// There has never been one, or it was a watcher that removed it.
+	case s.Entry == nil && p.Forgotten:
+		if !after(o.Asked, p.Time) {
+			s.Do, s.Reason = Leave, fmt.Sprintf("it was removed on %s, the log does not tell by whom any more, and Docker's service has not asked anew since; change a label, or send it with sluice reconfigure", p.Time.UTC().Format(time.RFC3339))
+		}
 	case s.Entry == nil && p.Own != nil:
 		// A service that was made anew is another one.
 		if p.Own.Labels == o.Source.Labels && p.Own.ID == o.Source.ID || before(o.Updated, p.Time) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has removed it, and the labels have not changed since", by(p))
 		}
 	case s.Entry == nil:
-		if !o.Relabelled.After(p.Time) {
+		if !after(o.Relabelled, p.Time) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has removed it, and the labels are older than that", by(p))
 		}
 	case s.Entry.Source != nil:
@@ -73,11 +83,14 @@ func Judge(s Step, p Past) Step {
 		if p.Own.Labels == o.Source.Labels || before(o.Updated, stampTime(s.Entry.Stamp)) {
 			s.Do, s.Reason = Leave, fmt.Sprintf("%s has changed it, and the labels have not changed since", by(p))
 		}
-	case !o.Relabelled.After(stampTime(s.Entry.Stamp)):
+	case !after(o.Relabelled, stampTime(s.Entry.Stamp)):
 		s.Do, s.Reason = Leave, fmt.Sprintf("%s made it, and the labels are older than that", by(p))
 	}
 	return s
 }
+
+// after reports whether a was after b, which may be a stamp's time, in whole milliseconds.
+func after(a, b time.Time) bool { return a.Truncate(time.Millisecond).After(b) }
 
 // before reports whether a was certainly before b.
 func before(a, b time.Time) bool { return a.Add(clocks).Before(b) }

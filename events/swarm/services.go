@@ -59,13 +59,19 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 	if r := s.Spec.Mode.Replicated; r != nil && r.Replicas != nil {
 		a.replicate(*r.Replicas)
 	}
+	a.reach(s.Spec.Name)
 	o := Object{
-		Name: a.name, Params: a.params, Invalid: a.invalid, Created: s.CreatedAt, Updated: s.UpdatedAt, Relabelled: s.UpdatedAt,
+		Name: a.name, Params: a.params, Invalid: a.invalid, Unknown: a.unknown, Created: s.CreatedAt, Updated: s.UpdatedAt, Relabelled: s.UpdatedAt,
 		Source: service.Source{Kind: d.kind, Cluster: d.cluster, ID: s.ID, Version: s.Version.Index},
 	}
 	d.rules.sign(&o)
-	if before := s.PreviousSpec; before != nil && maps.Equal(before.Labels, s.Spec.Labels) {
+	before := s.PreviousSpec
+	if before != nil && maps.Equal(before.Labels, s.Spec.Labels) {
 		o.Relabelled = s.CreatedAt // the last update was about something else
+	}
+	o.Asked = o.Relabelled
+	if before != nil && scaledToNothing(before) && !scaledToNothing(&s.Spec) {
+		o.Asked = s.UpdatedAt
 	}
 	o.Remove = a.params.Get("replicas") == "0"
 	t := sortTasks(tasks, a.network)
@@ -78,6 +84,11 @@ func (d *docker) serviceObject(s *swarm.Service, a asked, tasks []swarm.Task) (O
 		}
 	}
 	return o, t.moving || t.runs != wanted(s, t.desired)
+}
+
+func scaledToNothing(s *swarm.ServiceSpec) bool {
+	r := s.Mode.Replicated
+	return r != nil && r.Replicas != nil && *r.Replicas == 0
 }
 
 // wanted is how many tasks are to run.

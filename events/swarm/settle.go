@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"time"
 
@@ -21,6 +22,7 @@ const (
 // settle does what there is to do. It reports false if something is left to be looked at
 // again in a moment.
 func (w *Watcher) settle(ctx context.Context, seen *Seen, listed map[string]Listed) (bool, error) {
+	w.warn(seen)
 	var announcements, removals []Step
 	for _, s := range Decide(World{Seen: seen, Listed: listed, Memory: w.memory, Now: time.Now()}) {
 		if s.Do == Remove {
@@ -114,10 +116,20 @@ func (w *Watcher) forget(seen *Seen) {
 	for i := range seen.Objects {
 		ids[seen.Objects[i].Source.ID] = true
 	}
-	for id := range w.memory {
-		if !ids[id] {
-			delete(w.memory, id)
+	gone := func(id string) bool { return !ids[id] }
+	maps.DeleteFunc(w.memory, func(id string, _ Memory) bool { return gone(id) })
+	maps.DeleteFunc(w.warned, func(id, _ string) bool { return gone(id) })
+}
+
+// warn tells of labels that mean nothing, once for each change of labels.
+func (w *Watcher) warn(seen *Seen) {
+	for i := range seen.Objects {
+		o := &seen.Objects[i]
+		if len(o.Unknown) == 0 || w.warned[o.Source.ID] == o.Source.Labels {
+			continue
 		}
+		w.warned[o.Source.ID] = o.Source.Labels
+		w.log.Warn().Str("service", o.Name).Str("id", o.Source.ID).Strs("labels", o.Unknown).Msg("labels have no effect, they are no parameters of the proxy")
 	}
 }
 
@@ -150,5 +162,5 @@ func (w *Watcher) tell(ctx context.Context, seen *Seen, listed map[string]Listed
 // tells: the tasks of another Swarm's service are not this one's.
 func tells(l *Listed, seen *Seen) bool {
 	w := World{Seen: seen}
-	return (l.Source == nil || w.own(l)) && (l.Tasks.Cluster == "" || l.Tasks.Cluster == seen.Cluster)
+	return w.own(l) || l.Source == nil && (l.Tasks.Cluster == "" || l.Tasks.Cluster == seen.Cluster)
 }

@@ -10,6 +10,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/netip"
 	"net/url"
 	"time"
 
@@ -66,6 +67,9 @@ type Config struct {
 	Prefix string
 	// Interval is how often everything is compared although nothing seems to happen.
 	Interval time.Duration
+	// Networks are those that the watcher is in: a container's address there comes before its
+	// others. Nil: none.
+	Networks func() []netip.Prefix
 
 	API        API
 	Registerer prometheus.Registerer // nil: no metrics
@@ -74,7 +78,7 @@ type Config struct {
 
 // DefaultConfig returns the defaults of the command line.
 func DefaultConfig() Config {
-	return Config{NotifyLabel: "com.df.notify", Interval: 15 * time.Second}
+	return Config{NotifyLabel: "com.df.notify", Interval: 15 * time.Second, Networks: interfaces}
 }
 
 // Validate reports everything that is wrong, joined.

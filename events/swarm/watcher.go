@@ -36,6 +36,8 @@ type Watcher struct {
 
 	// The rest belongs to Run.
 	memory map[string]Memory // by id of the object
+	// warned are the labels, by id of the object, for which unknown ones were told.
+	warned map[string]string
 	marks  Marks
 	// seen is the digest of the last answer that everything was done about; empty: none.
 	seen string
@@ -63,8 +65,8 @@ func New(cfg Config) (*Watcher, error) {
 	}
 	return &Watcher{
 		cfg: cfg, log: cfg.Logger.With().Str("component", "swarm").Logger(), metrics: m,
-		docker: &docker{client: c, rules: newRules(cfg.NotifyLabel, cfg.Prefix)},
-		wake:   make(chan struct{}, 1), memory: map[string]Memory{}, marks: Marks{},
+		docker: &docker{client: c, rules: newRules(cfg.NotifyLabel, cfg.Prefix), networks: cfg.Networks},
+		wake:   make(chan struct{}, 1), memory: map[string]Memory{}, warned: map[string]string{}, marks: Marks{},
 	}, nil
 }
 

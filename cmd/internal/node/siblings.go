@@ -28,7 +28,9 @@ type siblings struct {
 	lookup        func(ctx context.Context, host string) ([]netip.Addr, error)
 	reverse       func(ctx context.Context, addr string) ([]string, error)
 	own           func() ([]netip.Prefix, error)
-	log           zerolog.Logger
+	// foreign reports whether it is certainly not Sluice that answers at an address.
+	foreign func(ctx context.Context, addr netip.Addr) bool
+	log     zerolog.Logger
 
 	mu      sync.Mutex
 	problem string
@@ -40,11 +42,17 @@ func newSiblings(c Config, log zerolog.Logger) *siblings {
 		return nil
 	}
 	return &siblings{
-		service: c.ServiceName, task: c.Name, log: log, own: ownPrefixes,
+		service: c.ServiceName, task: c.Name, log: log, own: ownPrefixes, foreign: foreignAPI(c.APIAddr),
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
+			ctx, cancel := context.WithTimeout(ctx, siblingsTimeout)
+			defer cancel()
 			return net.DefaultResolver.LookupNetIP(ctx, "ip4", host)
 		},
-		reverse: net.DefaultResolver.LookupAddr,
+		reverse: func(ctx context.Context, addr string) ([]string, error) {
+			ctx, cancel := context.WithTimeout(ctx, siblingsTimeout)
+			defer cancel()
+			return net.DefaultResolver.LookupAddr(ctx, addr)
+		},
 	}
 }
 
@@ -75,11 +83,10 @@ type found struct {
 	behind bool
 }
 
-// look asks the DNS. Addresses outside of the own networks are somebody else's: a search
-// domain may answer any name.
+// look asks the DNS. Addresses outside of the own networks are somebody else's, since a search
+// domain may answer any name, and so are those where something else than Sluice answers: every
+// stack on a network may have a service of the same short name.
 func (s *siblings) look(ctx context.Context) found {
-	ctx, cancel := context.WithTimeout(ctx, siblingsTimeout)
-	defer cancel()
 	addrs, err := s.lookup(ctx, "tasks."+s.service+".")
 	if err != nil {
 		return found{} // no such service, or no answer: nothing speaks against being alone
@@ -92,7 +99,8 @@ func (s *siblings) look(ctx context.Context) found {
 	var f found
 	for _, a := range addrs {
 		i := slices.IndexFunc(own, func(p netip.Prefix) bool { return p.Contains(a.Unmap()) })
-		if i < 0 || slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() }) || s.predecessor(ctx, a) {
+		if i < 0 || slices.ContainsFunc(own, func(p netip.Prefix) bool { return p.Addr() == a.Unmap() }) ||
+			s.predecessor(ctx, a) || s.foreign(ctx, a.Unmap()) {
 			continue
 		}
 		f.others = append(f.others, a)

@@ -78,12 +78,13 @@ func (s *siblings) remedy() {
 
 const siblingsRemedy = `# Several replicas need one log. One replica needs nothing, but update_config order: stop-first.
 services:
-  %s:
-    environment: {SLUICE_NATS_URL: nats://broker:4222}
-    secrets: [sluice_nats_token, sluice_cluster_key]
+  %[1]s:
+    environment: {SLUICE_NATS_URL: nats://broker:4222} # beside what it has
+    secrets: [sluice_nats_token, sluice_cluster_key] # beside those it has
   broker:
-    image: sluice
+    image: sluice # that of %[1]s
     command: [broker]
+    networks: [default] # one of those of %[1]s, where it names any, or the name broker is not found
     volumes: [broker:/var/lib/sluice]
     secrets: [sluice_nats_token]
     deploy: {endpoint_mode: dnsrr, update_config: {order: stop-first}}

@@ -4,7 +4,12 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"io"
+	"net"
+	"net/http"
+	"net/http/httptest"
 	"net/netip"
+	"slices"
 	"strings"
 	"sync/atomic"
 	"testing"
@@ -18,6 +23,8 @@ import (
 type dns struct {
 	tasks atomic.Pointer[[]string]
 	names map[string]string
+	// strangers are addresses of other programs.
+	strangers []string
 }
 
 func (d *dns) set(addrs ...string) { d.tasks.Store(&addrs) }
@@ -39,6 +46,7 @@ func (d *dns) asker(log *bytes.Buffer, task string) *siblings {
 			}
 			return out, nil
 		},
+		foreign: func(_ context.Context, addr netip.Addr) bool { return slices.Contains(d.strangers, addr.String()) },
 		reverse: func(_ context.Context, addr string) ([]string, error) { return []string{d.names[addr]}, nil },
 	}
 }
@@ -59,6 +67,60 @@ func TestReplicaThatIsAlone(t *testing.T) {
 	}
 }
 
+// TestReplicaBesideAStranger: another stack's service of that name is no replica.
+func TestReplicaBesideAStranger(t *testing.T) {
+	d, log := &dns{strangers: []string{"10.0.1.9"}}, &bytes.Buffer{}
+	d.set("10.0.1.9", "10.0.1.5")
+	if err := d.asker(log, "host").await(t.Context()); err != nil || log.Len() > 0 {
+		t.Errorf("got %v, said %s", err, log)
+	}
+	d.set("10.0.1.9", "10.0.1.5", "10.0.1.7")
+	if f := d.asker(log, "host").look(t.Context()); len(f.others) != 1 || f.others[0].String() != "10.0.1.7" {
+		t.Errorf("others %v", f.others)
+	}
+}
+
+// TestStrangersAreKnownByTheirAPI: what is Sluice, ready or not, and what cannot be asked counts.
+func TestStrangersAreKnownByTheirAPI(t *testing.T) {
+	ready := startWatched(t, false)
+	unready := startWatched(t, false)
+	unready.backend.SetReady(false)
+	stranger := func(status int, body string) string {
+		s := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
+			w.WriteHeader(status)
+			_, _ = io.WriteString(w, body)
+		}))
+		t.Cleanup(s.Close)
+		return s.URL
+	}
+	for name, c := range map[string]struct {
+		url  string
+		want bool
+	}{
+		"a replica":               {ready.url, false},
+		"one that is not ready":   {unready.url, false},
+		"another program":         {stranger(http.StatusNotFound, "no such page"), true},
+		"one that finds all well": {stranger(http.StatusOK, "alive"), true},
+		"one that redirects":      {stranger(http.StatusFound, ""), true},
+		"one without a server":    {"http://" + loopbackPort(t), true},
+		"for this machine alone":  {"http://127.0.0.1:1", false},
+	} {
+		t.Run(name, func(t *testing.T) {
+			_, port, err := net.SplitHostPort(strings.TrimPrefix(c.url, "http://"))
+			if err != nil {
+				t.Fatal(err)
+			}
+			addr := ":" + port
+			if port == "1" {
+				addr = "127.0.0.1:1"
+			}
+			if got := foreignAPI(addr)(t.Context(), netip.MustParseAddr("127.0.0.1")); got != c.want {
+				t.Errorf("foreign: %v", got)
+			}
+		})
+	}
+}
+
 func TestReplicaBesideAnotherStaysUnready(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		d, log := &dns{}, &bytes.Buffer{}
@@ -68,8 +130,13 @@ func TestReplicaBesideAnotherStaysUnready(t *testing.T) {
 		go func() { done <- s.await(t.Context()) }()
 		time.Sleep(time.Hour)
 		synctest.Wait()
-		if s.trouble() == "" || !strings.Contains(log.String(), "SLUICE_NATS_URL: nats://broker:4222") {
-			t.Errorf("trouble %q, said %s", s.trouble(), log)
+		if s.trouble() == "" {
+			t.Error("the status does not tell")
+		}
+		for _, line := range []string{"  proxy:", "SLUICE_NATS_URL: nats://broker:4222", "networks: [default] # one of those of proxy", "secrets: [sluice_nats_token, sluice_cluster_key] # beside"} {
+			if !strings.Contains(log.String(), line) {
+				t.Errorf("no %q in %s", line, log)
+			}
 		}
 		if n := strings.Count(log.String(), `"services:"`); n != 1 {
 			t.Errorf("told %d times", n)

@@ -44,14 +44,19 @@ func (a WatchAPI) try(ctx context.Context, do func(context.Context, *api.Client)
 func (a WatchAPI) once(ctx context.Context, c *api.Client, do func(context.Context, *api.Client) error) error {
 	ctx, cancel := context.WithTimeout(ctx, watchTimeout)
 	defer cancel()
+	if err := c.Recognise(ctx); err != nil { // before it is shown the token
+		return err
+	}
 	return do(ctx, c)
 }
 
-// elsewhere reports whether another replica may be able to: this one does not answer, or
-// says that it certainly did nothing.
+// elsewhere reports whether another replica may be able to: this one does not answer, says
+// that it certainly did nothing, or is none. A change that a proxy in between has passed on
+// all the same is conditional, so that a second one does no harm.
 func elsewhere(err error) bool {
 	var p *api.Problem
-	return errors.Is(err, api.ErrUnreachable) || errors.As(err, &p) && p.Status == http.StatusServiceUnavailable
+	return errors.Is(err, api.ErrUnreachable) || errors.Is(err, api.ErrForeign) ||
+		errors.As(err, &p) && (p.Foreign() || p.Status == http.StatusServiceUnavailable)
 }
 
 // watchError gives an answer the meaning that a watcher decides by.
@@ -61,7 +66,7 @@ func watchError(err error) error {
 	switch {
 	case errors.As(err, &fields):
 		return fmt.Errorf("%w: %w", swarm.ErrRefused, err)
-	case !errors.As(err, &p):
+	case !errors.As(err, &p), p.Foreign():
 		return err
 	}
 	switch p.Status {

@@ -100,6 +100,45 @@ func TestPeopleAndLabelsDoNotTakeTurns(t *testing.T) {
 	}
 }
 
+// TestRemovalsThatTheLogForgot: what was removed stays so without its event too, until the service
+// asks anew.
+func TestRemovalsThatTheLogForgot(t *testing.T) {
+	t.Parallel()
+	for name, removes := range map[string]func(*watched, *testing.T){
+		"a person": func(w *watched, t *testing.T) { w.send(t, "remove?serviceName=web") },
+		"a watcher": func(w *watched, t *testing.T) {
+			w.docker.Service("web", labels("/web"), 0)
+			w.want(t, "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			w := startWatched(t, false)
+			stop := w.watcher(t)
+			w.docker.Run("web", "10.0.0.5", labels("/web"))
+			w.want(t, "web /web")
+			removes(w, t)
+			stop()
+			w.backend.LoseLog()
+			stop = w.watcher(t)
+			w.looks(t, 3)
+			w.want(t, "")
+			if name == "a person" {
+				w.docker.Service("web", labels("/web"), 2)
+				w.looks(t, 3)
+				w.want(t, "")
+				w.docker.Service("web", labels("/new"), 2)
+				w.want(t, "web /new")
+				return
+			}
+			stop()
+			w.docker.Service("web", labels("/web"), 1)
+			w.watcher(t)
+			w.want(t, "web /web")
+		})
+	}
+}
+
 func TestAWatcherRemovesOnlyWhatAWatcherMade(t *testing.T) {
 	t.Parallel()
 	w := startWatched(t, false)
@@ -215,79 +254,6 @@ func TestSeveralWatchersWriteOnce(t *testing.T) {
 	}
 }
 
-// TestInvalidParameterOfALabel: each parameter; nothing changes, and others go on.
-func TestInvalidParameterOfALabel(t *testing.T) {
-	t.Parallel()
-	w := startWatched(t, false)
-	bad := map[string]string{}
-	for _, p := range service.Parameters() {
-		value := "/a,/b\nbackend evil"
-		switch p.Type {
-		case service.Headers:
-			value = "X-A b\nbackend evil"
-		case service.Matches:
-			value = "X-A:b\nbackend evil"
-		case service.Secret:
-			value = "\x00"
-		}
-		more := []string{"com.df.serviceDomain", "acme.com"}
-		if strings.HasPrefix(p.Name, "reqPath") {
-			more = append(more, "com.df.reqPathSearch", "/a", "com.df.reqPathReplace", "/b")
-		}
-		name := strings.ToLower(p.Name)
-		w.docker.Run(name, "10.0.0.5", labels("/"+name, more...))
-		bad[p.Name] = value
-	}
-	for _, l := range []string{"notify", "shortName", "scrapeNetwork"} {
-		w.docker.Run(strings.ToLower(l), "10.0.0.5", labels("/"+strings.ToLower(l)))
-		bad[l] = "a\nb"
-	}
-	log := &lines{}
-	w.watcherLogs(t, log)
-	eventually(t, func() string {
-		if n := len(w.backend.Entries(service.Key(""))); n != len(bad) {
-			return fmt.Sprintf("%d of %d services", n, len(bad))
-		}
-		return ""
-	})
-	w.looks(t, 3)
-	before, routes := len(w.records(t)), w.routes(t)
-	for param, value := range bad {
-		more := []string{"com.df.serviceDomain", "acme.com"}
-		if strings.HasPrefix(param, "reqPath") {
-			more = append(more, "com.df.reqPathSearch", "/a", "com.df.reqPathReplace", "/b")
-		}
-		w.docker.Service(strings.ToLower(param), labels("/changed", append(more, "com.df."+param, value)...), 1)
-	}
-	w.looks(t, 3)
-	w.docker.Run("last", "10.0.0.6", labels("/last"))
-	eventually(t, func() string {
-		if !strings.Contains(w.routes(t), "last /last") {
-			return "others do not go on"
-		}
-		return ""
-	})
-	w.looks(t, 3)
-	for _, r := range w.records(t)[before:] {
-		if r.Key != service.Key("last") {
-			t.Errorf("%s of %s: %s", r.Action, r.Key, r.Data)
-		}
-	}
-	told := log.refusals(t)
-	for param := range bad {
-		name, reasons := param, told[strings.ToLower(param)]
-		if strings.HasPrefix(param, "reqPath") {
-			name = "reqPathSearchReplace"
-		}
-		if len(reasons) != 1 || !strings.Contains(reasons[0], name) || !strings.Contains(reasons[0], "; ") {
-			t.Errorf("%s is told as %q, want one refusal with problem and remedy", param, reasons)
-		}
-	}
-	if got := w.routes(t); strings.Replace(got, "last /last; ", "", 1) != routes {
-		t.Errorf("routes are %s, were %s", got, routes)
-	}
-}
-
 func TestTasksOfAStickyService(t *testing.T) {
 	t.Parallel()
 	w := startWatched(t, false)
@@ -319,65 +285,4 @@ func TestTasksOfAStickyService(t *testing.T) {
 	w.wantTasks(t, "web", []string{"10.0.0.7"}, []string{"10.0.0.5"}) // look-ups may still find it
 	w.docker.Task("web", "10.0.0.5", runs, runs)                      // another task got the address
 	w.wantTasks(t, "web", []string{"10.0.0.5", "10.0.0.7"}, nil)
-}
-
-func TestContainersOfAPlainHost(t *testing.T) {
-	t.Parallel()
-	w := startWatched(t, true)
-	w.watcher(t)
-	compose := []string{"com.docker.compose.project", "shop", "com.docker.compose.service", "web"}
-	w.docker.Container("alone", "172.18.0.2", "Up 2 seconds (health: starting)", labels("/alone"))
-	w.looks(t, 3)
-	w.want(t, "")
-	w.docker.Container("alone", "172.18.0.2", "Up 9 seconds (healthy)", labels("/alone"))
-	w.docker.Container("shop-web-1", "172.18.0.3", "Up 1 second", labels("/web", compose...))
-	w.docker.Container("shop-web-2", "172.18.0.4", "Up 1 second", labels("/web", compose...))
-	w.want(t, "alone /alone; shop_web /web")
-	w.wantTasks(t, "shop_web", []string{"172.18.0.3", "172.18.0.4"}, nil)
-	w.docker.Container("shop-web-2", "", "Exited (0) 1 second ago", labels("/web", compose...))
-	w.wantTasks(t, "shop_web", []string{"172.18.0.3"}, nil)
-	short := append(compose, "com.df.shortName", "true")
-	w.docker.Container("shop-web-1", "172.18.0.3", "Up 1 second", labels("/web", short...))
-	w.docker.Container("shop-web-2", "172.18.0.4", "Up 1 second", labels("/web", short...))
-	w.want(t, "alone /alone; web /web")
-	w.docker.RemoveContainer("alone")
-	w.want(t, "web /web")
-}
-
-// TestSecretsInLabels: a change is noticed, a repetition makes no event, and the log has
-// nothing to try passwords against.
-func TestSecretsInLabels(t *testing.T) {
-	t.Parallel()
-	w := startWatched(t, false)
-	stop := w.watcher(t)
-	sources := func() (all []string) {
-		for _, r := range w.records(t) {
-			var doc service.Service
-			if err := json.Unmarshal(r.Data, &doc); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, doc.Source.Labels)
-		}
-		return all
-	}
-	events := func(want int) {
-		t.Helper()
-		eventually(t, func() string {
-			if got := len(w.records(t)); got != want {
-				return fmt.Sprintf("%d events, want %d", got, want)
-			}
-			return ""
-		})
-	}
-	w.docker.Run("web", "10.0.0.5", labels("/web", "com.df.users", "ann:one"))
-	events(1)
-	w.docker.Service("web", labels("/web", "com.df.users", "ann:two"), 1)
-	events(2)
-	stop()
-	w.watcher(t)
-	w.looks(t, 4)
-	events(2)
-	if s := sources(); s[0] != s[1] {
-		t.Errorf("digests %v depend on the password", s)
-	}
 }

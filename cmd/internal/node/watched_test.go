@@ -8,6 +8,7 @@ import (
 	"io"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -27,10 +28,12 @@ import (
 
 // watched is a Docker, a replica's API over a state in memory, and watchers between them.
 type watched struct {
-	plain   bool
-	docker  *dockertest.Daemon
-	backend *apitest.Backend
-	server  *api.Server
+	plain bool
+	// networks are those that watchers are in.
+	networks []netip.Prefix
+	docker   *dockertest.Daemon
+	backend  *apitest.Backend
+	server   *api.Server
 	// url is that of the API for people.
 	url string
 }
@@ -69,6 +72,7 @@ func (w *watched) watcherLogs(t *testing.T, log io.Writer) (stop func()) {
 	}
 	cfg := swarm.DefaultConfig()
 	cfg.Host, cfg.Interval, cfg.Logger = w.docker.Host, time.Second, zerolog.New(log)
+	cfg.Networks = func() []netip.Prefix { return w.networks }
 	cfg.API = WatchAPI{Clients: func(context.Context) ([]*api.Client, error) { return []*api.Client{c}, nil }}
 	watcher, err := swarm.New(cfg)
 	if err != nil {
@@ -196,20 +200,34 @@ func (l *lines) Write(p []byte) (int, error) {
 	return len(p), nil
 }
 
-// refusals are the reasons for which labels were refused, by service.
-func (l *lines) refusals(t *testing.T) map[string][]string {
+// warning is a line of the log that warns about a service.
+type warning struct {
+	Level, Error, Service string
+	Labels                []string
+}
+
+func (l *lines) warnings(t *testing.T) (all []warning) {
 	t.Helper()
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	all := map[string][]string{}
 	for line := range bytes.Lines(l.text) {
-		var entry struct{ Level, Error, Service string }
-		if err := json.Unmarshal(line, &entry); err != nil {
+		var w warning
+		if err := json.Unmarshal(line, &w); err != nil {
 			t.Fatal(err)
 		}
-		if entry.Level == "warn" {
-			all[entry.Service] = append(all[entry.Service], entry.Error)
+		if w.Level == "warn" {
+			all = append(all, w)
 		}
+	}
+	return all
+}
+
+// refusals are the reasons for which labels were refused, by service.
+func (l *lines) refusals(t *testing.T) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, w := range l.warnings(t) {
+		all[w.Service] = append(all[w.Service], w.Error)
 	}
 	return all
 }

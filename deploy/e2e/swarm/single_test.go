@@ -25,7 +25,7 @@ func printedRemedy(service string) error {
 	if err != nil {
 		return err
 	}
-	for _, line := range []string{"SLUICE_NATS_URL: nats://broker:4222", "command: [broker]", "docker secret create sluice_nats_token"} {
+	for _, line := range []string{"SLUICE_NATS_URL: nats://broker:4222", "command: [broker]", "networks: [default] # one of those of " + service, "docker secret create sluice_nats_token"} {
 		if !strings.Contains(text, line) {
 			return fmt.Errorf("no %s in %s", line, text)
 		}

@@ -205,6 +205,13 @@ func (b *Backend) SetDead(dead bool) {
 	b.dead = dead
 }
 
+// LoseLog forgets every event, as a log that is made anew from the state does.
+func (b *Backend) LoseLog() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.records = nil
+}
+
 // Records follows the contract of the API's History.
 func (b *Backend) Records(ctx context.Context, q events.Query, handle func(events.Record) error) error {
 	next := int(q.After)

@@ -97,7 +97,10 @@ func (d *Daemon) Service(name string, labels map[string]string, replicas uint64)
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	s, action := d.services["id-"+name], events.ActionUpdate
-	if s == nil {
+	if s != nil {
+		before := s.Spec
+		s.PreviousSpec = &before
+	} else {
 		s, action = &swarm.Service{ID: "id-" + name, Meta: swarm.Meta{CreatedAt: time.Now()}}, events.ActionCreate
 		d.services[s.ID] = s
 	}
@@ -154,6 +157,14 @@ func (d *Daemon) Container(name, addr, status string, labels map[string]string) 
 		}
 		d.containers[c.ID] = c
 		d.tell(events.ContainerEventType, events.ActionStart, c.ID)
+	})
+}
+
+// Connect puts a container into one more network.
+func (d *Daemon) Connect(name, net, addr string) {
+	d.with(func() {
+		d.containers["id-"+name].NetworkSettings.Networks[net] = &network.EndpointSettings{IPAddress: netip.MustParseAddr(addr)}
+		d.tell(events.NetworkEventType, events.ActionConnect, net)
 	})
 }
 
