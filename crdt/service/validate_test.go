@@ -17,7 +17,7 @@ func TestRefusals(t *testing.T) {
 		{"addReqHeader=X-Foo", "addReqHeader"}, {"addReqHeader=X-Foo: bar", "addReqHeader"},
 		{"addReqHeader=Content-Length 0", "addReqHeader"}, {"setResHeader=Transfer-Encoding x", "setResHeader"},
 		{"addReqHeader=X-A %[env(HOME)]", "addReqHeader"}, {"addReqHeader=X-A %[src", "addReqHeader"},
-		{"addReqHeader=X-A %{+Q}[src]", "addReqHeader"}, {"addReqHeader=X-A 1] %[src", "addReqHeader"},
+		{"addReqHeader=X-A %{+Z}[src]", "addReqHeader"}, {"addReqHeader=X-A %{+Q}[env(HOME)]", "addReqHeader"}, {"addReqHeader=X-A %{+Q}[src", "addReqHeader"}, {"addReqHeader=X-A 1] %[src", "addReqHeader"},
 		{"addReqHeader=X-A %[src,map(/etc/passwd)]", "addReqHeader"}, {"addReqHeader=X-A %[res.hdr(X)]", "addReqHeader"},
 		{"addResHeader=X-A %[req.hdr(X)]", "addResHeader"}, {"addResHeader=X-A %[lua.x]", "addResHeader"},
 		{"addReqHeader=X-A 1 if is_admin", "addReqHeader"}, {"addReqHeader=X-A 1 if { env(X) y }", "addReqHeader"},

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -200,5 +201,26 @@ func TestTemplates(t *testing.T) {
 	s.TemplateBePath = "../be"
 	if err := r.controller.Check(t.Context(), s); err == nil {
 		t.Error("a template outside the directory is accepted")
+	}
+}
+
+// TestHeadersAsDockerFlowProxyTookThem: quotes are syntax, variables are evaluated.
+func TestHeadersAsDockerFlowProxyTookThem(t *testing.T) {
+	r := newRig(t)
+	port := echo(t, "x")
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + port + "&setReqHeader=" + url.QueryEscape(`X-Client %ci,X-Quoted %{+Q}r,X-Text 100%% %%ci %cix 5%`) +
+		"&setResHeader=" + url.QueryEscape(`Strict-Transport-Security "max-age=16000000; includeSubDomains; preload;",X-Where "%b/%s",X-Path \"a\"\ 'b c'`))
+	got := r.do(call{path: "/x"})
+	for name, want := range map[string]string{"X-Client": "127.0.0.1", "X-Quoted": `"GET /x HTTP/1.1"`, "X-Text": "100% %ci %cix 5%"} {
+		if value := got.seen.Header.Get(name); value != want {
+			t.Errorf("request's %s: %q, want %q", name, value, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"Strict-Transport-Security": "max-age=16000000; includeSubDomains; preload;", "X-Where": "x-be" + port + "_0/x", "X-Path": `"a" b c`,
+	} {
+		if value := got.header.Get(name); value != want {
+			t.Errorf("response's %s: %q, want %q", name, value, want)
+		}
 	}
 }
