@@ -17,7 +17,7 @@ func cutWord(text string) (word, rest string, ok bool) {
 			return b.String(), text[i:], true
 		case quote == 0 && (c == '"' || c == '\''):
 			quote = c
-		case c == quote:
+		case quote != 0 && c == quote:
 			quote = 0
 		case c == '\\' && quote != '\'' && i+1 < len(text) && strings.IndexByte(` \'"#$`, text[i+1]) >= 0:
 			i++
