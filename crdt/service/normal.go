@@ -135,12 +135,12 @@ func words(text string) string {
 	return strings.Join(elements(strings.Split(text, " ")), " ")
 }
 
+// lowered keeps the case of regular expressions; what begins with * is none.
 func lowered(all []string, keepCase bool) []string {
-	if keepCase {
-		return all
-	}
 	for i := range all {
-		all[i] = strings.ToLower(all[i])
+		if !keepCase || strings.HasPrefix(all[i], "*") {
+			all[i] = strings.ToLower(all[i])
+		}
 	}
 	return all
 }

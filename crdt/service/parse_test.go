@@ -68,6 +68,9 @@ func parameterCases() []struct {
 			d.ServiceDomain, s.ServiceDomainAlgo = []string{"a.com", "*.b.com"}, "hdr_dom(host)"
 		}},
 		{"serviceDomain=a.com; serviceDomainAlgo=hdr(host)", func(_ *s, d *d) { d.ServiceDomain = []string{"a.com"} }},
+		{"serviceDomain=*.A.com,B; serviceDomainAlgo=hdr_reg(host)", func(s *s, d *d) {
+			d.ServiceDomain, s.ServiceDomainAlgo = []string{"*.a.com", "B"}, "hdr_reg(host)"
+		}},
 		{"serviceDomain=^A\\D+$; serviceDomainAlgo=hdr(host) -m reg", func(s *s, d *d) {
 			d.ServiceDomain, s.ServiceDomainAlgo = []string{`^A\D+$`}, "hdr_reg(host)"
 		}},
