@@ -40,7 +40,7 @@ func (c *Controller) Check(ctx context.Context, s service.Service) error {
 	if !errors.As(err, &verdict) {
 		return err
 	}
-	return &Refusal{Service: s.Name, Param: blame(&s, verdict.Text), Reason: oneLine(verdict.Text)}
+	return &Refusal{Service: s.Name, Param: blame(&s, verdict.Text), Reason: "HAProxy refuses it: " + oneLine(verdict.Text)}
 }
 
 // judged reports whether a definition holds text with a syntax of its own.

@@ -2,6 +2,7 @@ package proxy_test
 
 import (
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 )
@@ -167,8 +168,17 @@ type piece struct {
 	code bool
 }
 
+// variables are those of log formats that say something about a connection, a request or a
+// response.
+var variables = strings.Fields(`B CC CS H HM HP HPO HQ HU HV ID ST T Ta Tc Td Th Ti Tl Tq TR Tr Ts Tt Tu Tw U
+	ac b bc bi bp bq ci cp f fc fi fp ft hr hrl hs hsl lc ms o pid r rc rt s sc si sp sq sslc sslv t tr trg trl ts tsc`)
+
+var variablePattern = regexp.MustCompile(`^%(\{[+-][QXE](,[+-][QXE])*\})?([A-Za-z][A-Za-z0-9]*)`)
+
+var flaggedExpression = regexp.MustCompile(`^%\{[+-][QXE](,[+-][QXE])*\}\[`)
+
 // parseFormat reads a log format: %% is a percent sign, %[…] an expression, any other % a
-// variable.
+// variable; both may have flags.
 func parseFormat(word string) ([]piece, error) {
 	var pieces []piece
 	var text strings.Builder
@@ -184,7 +194,7 @@ func parseFormat(word string) ([]piece, error) {
 		case strings.HasPrefix(word, "%%"):
 			text.WriteByte('%')
 			word = word[2:]
-		case strings.HasPrefix(word, "%["):
+		case strings.HasPrefix(word, "%["), flaggedExpression.MatchString(word):
 			end := strings.IndexByte(word, ']')
 			if end < 0 {
 				return nil, fmt.Errorf("unfinished expression %q", word)
@@ -192,7 +202,12 @@ func parseFormat(word string) ([]piece, error) {
 			code(word[:end+1])
 			word = word[end+1:]
 		case word[0] == '%':
-			return nil, fmt.Errorf("variable %.20q", word)
+			m := variablePattern.FindStringSubmatch(word)
+			if m == nil || !slices.Contains(variables, m[3]) {
+				return nil, fmt.Errorf("variable %.20q", word)
+			}
+			code(m[0])
+			word = word[len(m[0]):]
 		default:
 			text.WriteByte(word[0])
 			word = word[1:]

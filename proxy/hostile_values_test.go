@@ -14,7 +14,7 @@ import (
 func hostile() []string {
 	return []string{
 		"'", `"`, `'\''`, `a'b"c`, `"x" evil`, `' evil '`, `\`, `\\`, `a\`, `\ `, `\'`, `\x41\n`, "$", "$HOME", "${HOME}", `"$HOME"`,
-		"%", "%%", "100%", "%[", "%[src]", "%[env(HOME)]", "%{+Q}[src]", "%ci", "%%[src]", "{{.}}", "{{$.Users}}", "{", "}", "{ }", "!{",
+		"%", "%%", "100%", "%[", "%[src]", "%[env(HOME)]", "%{+Q}[src]", "%ci", "%%[src]", "%{+Q}ci", "%cix", "%%ci", "%{+Q", `"%ci" x`, `"a b\" %b"`, "'a b' if { ssl_fc }", "{{.}}", "{{$.Users}}", "{", "}", "{ }", "!{",
 		"} || { always_true", "[", "]", "(", ")", "()", "a)", "#", "a # b", "#a", ";", "|", "||", "&", "<x>", "a b", " ", "  a  b ", "if", "unless", "or", "!", "--",
 		"-f", "-f /etc/passwd", "-i", "-m reg", "if { always_true }", "x if TRUE", "\n", "a\nbackend evil", "\r", "a\rb", "\t", "a\tb", "\x00", "\x7f", "\x1b[0m",
 		"\u00e9", "\u2028", "\u0085", "\u00a0", "\ufeff", "\xff\xfe", "\U0001f600", "..", ".", "/", "//", "../../etc/passwd", "/etc/passwd", "a/../b", ",", ",,", "a,b", ":", "a:b",
@@ -50,7 +50,7 @@ func plausible(p service.Parameter) []string {
 	}
 	return map[service.Type][]string{
 		service.Bool: {"true", "false"}, service.Number: {"1", "30"}, service.List: {"a", "a,b"}, service.Text: {"a", "a b"},
-		service.Headers: {"X-A b", "X-A %[src] if { ssl_fc }", "X-A 1,X-B 2 unless { hdr(X-C) d }"}, service.Secret: {"a"},
+		service.Headers: {"X-A b", "X-A %[src] if { ssl_fc }", "X-A 1,X-B 2 unless { hdr(X-C) d }", `X-A "a b; %ci" if { ssl_fc }`, "X-A %{+Q}r-%s"}, service.Secret: {"a"},
 	}[p.Type]
 }
 

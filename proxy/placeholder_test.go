@@ -7,6 +7,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"sluice/crdt/service"
 )
@@ -117,13 +118,18 @@ func (p *placeholders) all(kind string, list []string) {
 func (p *placeholders) headers(list []service.Header) {
 	for i := range list {
 		h := &list[i]
-		value := ""
+		value, name := "", false
 		for _, part := range h.Parts() {
-			if part.Fetch {
-				value += "%[" + part.Text + "]"
-			} else {
+			switch {
+			case part.Fetch || part.Variable:
+				value += part.String()
+			case name: // what ends the name of a variable has to stay
+				_, length := utf8.DecodeRuneInString(part.Text)
+				value += service.Part{Text: part.Text[:length]}.String() + p.must("value", part.Text[length:])
+			default:
 				value += p.must("value", part.Text)
 			}
+			name = part.Variable
 		}
 		h.Name, h.Value = p.must("header", h.Name), value
 		if word, rest, ok := strings.Cut(h.Condition, " "); ok {

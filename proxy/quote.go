@@ -27,20 +27,14 @@ func singleQuoted(s string) string { return "'" + strings.ReplaceAll(s, "'", `'\
 func argument(s string) string { return singleQuoted(s) }
 
 // format makes a log-format word of a header's value: its text is literal, its sample
-// fetches stay what they are.
+// fetches and variables stay what they are.
 func format(h service.Header) string {
 	var b strings.Builder
 	for _, part := range h.Parts() {
-		if part.Fetch {
-			b.WriteString("%[" + part.Text + "]")
-		} else {
-			b.WriteString(escapePercent(part.Text))
-		}
+		b.WriteString(part.String())
 	}
 	return quote(b.String())
 }
-
-func escapePercent(s string) string { return strings.ReplaceAll(s, "%", "%%") }
 
 // unprintable reports a character that must never reach a configuration line.
 func unprintable(s string) bool {

@@ -68,11 +68,12 @@ func TestParseMap(t *testing.T) {
 }
 
 func TestParseFormat(t *testing.T) {
-	got, err := parseFormat("100%% %[src] %%[x] ")
-	if diff := cmp.Diff([]piece{{"100% ", false}, {"%[src]", true}, {" %[x] ", false}}, got, cmp.AllowUnexported(piece{})); diff != "" || err != nil {
+	got, err := parseFormat("100%% %[src] %%[x] %ci-%{+Q}[src]%{+Q}r")
+	want := []piece{{"100% ", false}, {"%[src]", true}, {" %[x] ", false}, {"%ci", true}, {"-", false}, {"%{+Q}[src]", true}, {"%{+Q}r", true}}
+	if diff := cmp.Diff(want, got, cmp.AllowUnexported(piece{})); diff != "" || err != nil {
 		t.Errorf("%v\n%s", err, diff)
 	}
-	for _, word := range []string{"%ci", "%[src", "%{+Q}[src]", "%"} {
+	for _, word := range []string{"%cix", "%[src", "%{+Z}[src]", "%{+Q}", "%", "%20"} {
 		if _, err := parseFormat(word); err == nil {
 			t.Errorf("%q is taken", word)
 		}

@@ -280,3 +280,26 @@ func TestCompletionOfNames(t *testing.T) {
 		t.Errorf("%q %q", got.out, got.err)
 	}
 }
+
+// TestReconfigureChecksNames: a misspelled parameter is refused, here and not only by the API.
+func TestReconfigureChecksNames(t *testing.T) {
+	b := apitest.New()
+	env := environment(serve(t, b), writeToken)
+	for _, args := range [][]string{
+		{"reconfigure", "n1", "--port", "80", "--service-path", "/n1", "--set", "denyHtpp=true"},
+		{"reconfigure", "n1", "--port", "80", "--service-path", "/n1", "--set", "denyHtpp=true", "--dry-run"},
+	} {
+		if got := sluice(t, env, "", args...); got.code != exitRefused || !strings.Contains(got.err, "denyHtpp") || !strings.Contains(got.err, "denyHttp\n") {
+			t.Errorf("%q: exit %d %s", args, got.code, got.err)
+		}
+	}
+	file := filepath.Join(t.TempDir(), "n1.yaml")
+	if err := os.WriteFile(file, []byte("user:\n- name: a\n  password: b\ndestinations:\n- port: 80\n  servicePath: [/n1]\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, args := range [][]string{{"reconfigure", "n1", "-f", file}, {"reconfigure", "n1", "-f", file, "--dry-run"}} {
+		if got := sluice(t, env, "", args...); got.code != exitRefused || !strings.Contains(got.err, "users") {
+			t.Errorf("%q: exit %d %s", args, got.code, got.err)
+		}
+	}
+}

@@ -38,7 +38,7 @@ func (p *program) reconfigureFile(cmd *cobra.Command, f *reconfigureFlags, name 
 		return fmt.Errorf("%s defines %q, the argument is %q: make them equal", f.file, named.Name, name)
 	}
 	if f.dryRun {
-		svc, err := service.Decode(data)
+		svc, err := service.ParseBody(data)
 		if err != nil {
 			return err
 		}

@@ -110,6 +110,9 @@ func (p *program) reconfigure(cmd *cobra.Command, f *reconfigureFlags, args []st
 		return errors.New("name the service: sluice reconfigure NAME …")
 	}
 	params.Set("serviceName", name)
+	if err := service.CheckNames(params); err != nil {
+		return err
+	}
 	if f.dryRun {
 		return p.dryRunParams(params)
 	}

@@ -102,7 +102,11 @@ func applyDFP(c *node.Config, env variables) error {
 			c.Separator = ""
 		}
 	}
-	applyServices(c, env)
+	mode, err := dfpValue(c, env, defaultProtocol)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", defaultProtocol, err))
+	}
+	applyServices(c, env, mode)
 	c.Warnings = append(c.Warnings, withoutEffect(env)...)
 	return errors.Join(errs...)
 }

@@ -16,8 +16,12 @@ import (
 // serviceVariable is DFP_SERVICE_[<n>_]<parameter>[_<index>].
 var serviceVariable = regexp.MustCompile(`^DFP_SERVICE_(?:([0-9]{1,6})_)?([A-Z][A-Z_]*?)(?:_([0-9]{1,6}))?$`)
 
-// applyServices reads the services of the environment: one without number, and any with.
-func applyServices(c *node.Config, env variables) {
+// defaultProtocol is the mode of services of the environment that name none.
+const defaultProtocol = "DEFAULT_PROTOCOL"
+
+// applyServices reads the services of the environment: one without number, and any with. mode
+// is for those that have none; "": HTTP.
+func applyServices(c *node.Config, env variables, mode string) {
 	parameters := map[string]string{}
 	for _, p := range service.Parameters() {
 		parameters[constantCase(p.Name)] = p.Name
@@ -49,7 +53,7 @@ func applyServices(c *node.Config, env variables) {
 		local.Variables[param] = name
 	}
 	for _, group := range slices.Sorted(maps.Keys(found)) {
-		c.Local = append(c.Local, completed(found[group], group, env["DEFAULT_PROTOCOL"]))
+		c.Local = append(c.Local, completed(found[group], group, mode))
 	}
 }
 
@@ -65,7 +69,7 @@ func completed(l *node.Local, group int, mode string) node.Local {
 	}
 	if mode != "" && !l.Query.Has("reqMode") {
 		l.Query.Set("reqMode", mode)
-		l.Variables["reqMode"] = "DEFAULT_PROTOCOL"
+		l.Variables["reqMode"] = defaultProtocol
 	}
 	return *l
 }

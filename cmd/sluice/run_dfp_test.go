@@ -115,6 +115,15 @@ func TestServicesOfTheEnvironment(t *testing.T) {
 	}
 }
 
+// TestProtocolOfServicesAsSecret: a secret wins over its variable here too.
+func TestProtocolOfServicesAsSecret(t *testing.T) {
+	env := variables{"DFP_SERVICE_SERVICE_NAME": "plain", "DEFAULT_PROTOCOL": "sni"}
+	cfg, err := configured(t, env, map[string]string{"dfp_default_protocol": "tcp\n"})
+	if err != nil || len(cfg.Local) != 1 || cfg.Local[0].Query.Get("reqMode") != "tcp" {
+		t.Errorf("%v: %+v", err, cfg.Local)
+	}
+}
+
 func TestListenerSettings(t *testing.T) {
 	cfg, err := configured(t, variables{"LISTENER_ADDRESS": "swarm-listener,other:8081", "RELOAD_INTERVAL": "250", "REPEAT_RELOAD": "true"}, nil)
 	want := node.Listener{Addrs: []string{"swarm-listener", "other:8081"}, Interval: 250 * time.Millisecond, Repeat: true}

@@ -21,12 +21,21 @@ type body struct {
 type bodyUser struct {
 	User
 	Password string `json:"password"`
+	// Secret is "kept" in what the API shows; it keeps nothing by itself.
+	Secret string `json:"secret"`
 }
 
-// Decode reads canonical JSON, or the body of a PUT: the same fields, where users may
-// be {"name","password"} and serviceCert PEM text; both end up in Clear. Unknown fields
-// are ignored. The result is normalised, not validated. Errors: Errors naming the field.
-func Decode(data []byte) (Service, error) {
+// ParseBody reads a definition as people send it: canonical JSON, where users may also be
+// {"name","password"} and serviceCert PEM text; both end up in Clear. What is not known is
+// refused, since a mistyped name must not leave a service open. The result is normalised, not
+// validated. Errors: Errors naming the field.
+func ParseBody(data []byte) (Service, error) { return readBody(data, true) }
+
+// Decode reads a definition of the map, where fields that are not known are ignored: a newer
+// version may have written it. Otherwise it is ParseBody.
+func Decode(data []byte) (Service, error) { return readBody(data, false) }
+
+func readBody(data []byte, strict bool) (Service, error) {
 	var p problems
 	if len(data) > 2*MaxEncoded {
 		p.add("body", "", fault{"is longer than 131072 bytes", "shorten it"})
@@ -34,6 +43,9 @@ func Decode(data []byte) (Service, error) {
 	}
 	var b body
 	dec := json.NewDecoder(bytes.NewReader(data))
+	if strict {
+		dec.DisallowUnknownFields()
+	}
 	if err := dec.Decode(&b); err != nil {
 		p.json(err)
 		return Service{}, p.err()
@@ -56,6 +68,9 @@ func Decode(data []byte) (Service, error) {
 
 // bodyUser adds u as it stands, or by its password.
 func (p *problems) bodyUser(s *Service, u bodyUser) {
+	if u.Secret != "" && u.Secret != "kept" {
+		p.add("users", "", fault{"has a secret that is not \"kept\"", "write password, or name alone"})
+	}
 	if u.Password == "" {
 		s.Users = append(s.Users, u.User)
 		return
@@ -81,6 +96,11 @@ func (p *problems) bodyCert(s *Service, raw json.RawMessage) {
 // json turns an error of encoding/json into one that names the field.
 func (p *problems) json(err error) {
 	var wrong *json.UnmarshalTypeError
+	if name, ok := strings.CutPrefix(err.Error(), unknownField); ok {
+		name = printableText(strings.Trim(name, `"`))
+		p.add(shorten(name), "", unknownFieldFault(name))
+		return
+	}
 	if !errors.As(err, &wrong) {
 		p.add("body", "", fault{"is not JSON: " + printableText(err.Error()), "send one JSON object"})
 		return

@@ -16,6 +16,14 @@ type Fetch struct {
 	Request, Response bool
 }
 
+// String is the fetch as it is written, with "name" for its argument.
+func (f Fetch) String() string {
+	if f.Arg == "" {
+		return f.Name
+	}
+	return f.Name + "(" + f.Arg + ")"
+}
+
 // Fetches is the whole allow-list: facts of the connection, the request and the
 // response. Nothing that reads the environment, files or the proxy's own state.
 func Fetches() []Fetch {
@@ -53,7 +61,7 @@ var (
 func fetchFault(expr string, dir direction) fault {
 	calls := splitCalls(expr)
 	if !allowedFetch(calls[0], dir) {
-		return fault{"uses a sample fetch that is not allowed here", "use one of the list in the documentation, such as %[src] or %[req.hdr(Name)]"}
+		return fault{"uses a sample fetch that is not allowed here", "use one of " + fetchNames(dir)}
 	}
 	for _, call := range calls[1:] {
 		if !allowedConverter(call) {
@@ -61,6 +69,17 @@ func fetchFault(expr string, dir direction) fault {
 		}
 	}
 	return fault{}
+}
+
+// fetchNames lists what a header in that direction may use.
+func fetchNames(dir direction) string {
+	var names []string
+	for _, f := range Fetches() {
+		if dir == request && f.Request || dir == response && f.Response {
+			names = append(names, f.String())
+		}
+	}
+	return strings.Join(names, " ")
 }
 
 // splitCalls splits at the commas outside brackets; the result is never empty.

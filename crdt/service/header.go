@@ -5,69 +5,61 @@ import (
 	"strings"
 )
 
-var (
-	tokenPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
-	flagsPattern = regexp.MustCompile(`%\{[^}]*\}\[`)
-)
+var tokenPattern = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+.^_`|~-]{1,128}$")
 
-// Part is a piece of a header's value: literal text, or a sample fetch expression to be
-// evaluated for each request (without its "%[" and "]").
-type Part struct {
-	Text  string
-	Fetch bool
-}
-
-// Parts splits the value. Everything outside %[…] is literal, whatever it looks like.
-func (h Header) Parts() []Part {
-	var parts []Part
-	rest := h.Value
-	for {
-		before, after, found := strings.Cut(rest, "%[")
-		if before != "" {
-			parts = append(parts, Part{Text: before})
-		}
-		if !found {
-			return parts
-		}
-		expr, tail, closed := strings.Cut(after, "]")
-		parts = append(parts, Part{Text: expr, Fetch: true})
-		if !closed {
-			return parts // refused by Validate
-		}
-		rest = tail
-	}
-}
-
-// headers reads "Name value [if …|unless …]" elements. A backslash before a blank makes
-// the blank an ordinary character, as in HAProxy's own syntax; every other backslash and
-// every quote is literal. What is missing stays empty, to be refused by Validate.
+// headers reads "Name value [if …|unless …]" elements. What is missing stays empty, to be
+// refused by Validate.
 func headers(parts []string) []Header {
 	var all []Header
 	for _, part := range parts {
 		name, rest, _ := strings.Cut(part, " ")
 		value, condition := cutCondition(rest)
-		all = append(all, Header{Name: name, Value: unescape(value), Condition: condition})
+		all = append(all, Header{Name: name, Value: headerValue(value), Condition: condition})
 	}
 	return all
 }
 
-// cutCondition splits rest at its last word "if" or "unless" that is not glued to its
-// neighbours by an escaped blank.
+// cutCondition splits rest at its last word "if" or "unless" that is neither glued to its
+// neighbours by an escaped blank nor within the quotes of the value.
 func cutCondition(rest string) (value, condition string) {
-	for i := len(rest) - 1; i >= 0; i-- {
+	from := quotedLength(rest)
+	for i := len(rest) - 1; i >= from; i-- {
 		if i > 0 && (rest[i-1] != ' ' || i > 1 && rest[i-2] == '\\') {
 			continue
 		}
-		word, _, _ := strings.Cut(rest[i:], " ")
-		if word == "if" || word == "unless" {
+		if conditional(rest[i:]) {
 			return rest[:i], rest[i:]
 		}
 	}
 	return rest, ""
 }
 
-func unescape(value string) string {
-	return strings.Trim(strings.ReplaceAll(strings.Trim(value, " "), `\ `, " "), " ")
+func conditional(text string) bool {
+	word, _, _ := strings.Cut(text, " ")
+	return word == "if" || word == "unless"
+}
+
+// quotedLength is how much of rest is a value that is one word by its quotes, with nothing but
+// a condition after it; 0 if there is none.
+func quotedLength(rest string) int {
+	_, after, ok := cutWord(strings.TrimLeft(rest, " "))
+	length := len(rest) - len(after)
+	after = strings.Trim(after, " ")
+	if !ok || !strings.ContainsAny(rest[:length], `"'`) || after != "" && !conditional(after) {
+		return 0
+	}
+	return length
+}
+
+// headerValue is the value that text stands for: what HAProxy takes for one word loses the
+// quotes and backslashes that made it one. Docker Flow Proxy could send nothing else, so in
+// several words they are literal, except that "\ " is a blank.
+func headerValue(text string) string {
+	word, rest, ok := cutWord(strings.TrimLeft(text, " "))
+	if !ok || strings.Trim(rest, " ") != "" {
+		word = strings.ReplaceAll(strings.Trim(text, " "), `\ `, " ")
+	}
+	return strings.Trim(word, " ")
 }
 
 // direction is where a header operation happens.
@@ -88,26 +80,15 @@ func (v *validator) headerList(param string, all []Header, dir direction) {
 			continue
 		}
 		v.text(param, h.Value, nil)
-		for _, part := range h.Parts() {
+		parts, f := parseFormat(h.Value)
+		v.add(param, h.Value, f)
+		for _, part := range parts {
 			if part.Fetch {
 				v.add(param, h.Value, fetchFault(part.Text, dir))
 			}
 		}
-		v.add(param, h.Value, formatFault(h.Value))
 		v.condition(param, h.Condition, dir)
 	}
-}
-
-// formatFault refuses the parts of HAProxy's format syntax that would otherwise arrive as
-// text although they were surely not meant as text.
-func formatFault(value string) fault {
-	if start := strings.LastIndex(value, "%["); start >= 0 && !strings.Contains(value[start:], "]") {
-		return fault{"has an unfinished %[", "close it with ]"}
-	}
-	if flagsPattern.MatchString(value) {
-		return fault{"has flags before a sample fetch", "write %[…] without {…}"}
-	}
-	return fault{}
 }
 
 func (v *validator) condition(param, condition string, dir direction) {

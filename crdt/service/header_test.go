@@ -13,7 +13,20 @@ func TestHeaderElements(t *testing.T) {
 	for text, want := range map[string]service.Header{
 		"X-A b":                         {Name: "X-A", Value: "b"},
 		"X-A   b  c ":                   {Name: "X-A", Value: "b  c"},
-		`X-A "a b"`:                     {Name: "X-A", Value: `"a b"`},
+		`X-A "a b"`:                     {Name: "X-A", Value: "a b"},
+		`X-A 'a "b" \'`:                 {Name: "X-A", Value: `a "b" \`},
+		`X-A "a \"b\" \\ \$c 'd' \q"`:   {Name: "X-A", Value: `a "b" \ $c 'd' \q`},
+		`X-A "a if b"`:                  {Name: "X-A", Value: "a if b"},
+		`X-A "a if b" if { ssl_fc }`:    {Name: "X-A", Value: "a if b", Condition: "if { ssl_fc }"},
+		`X-A self\ \'none\'`:            {Name: "X-A", Value: "self 'none'"},
+		`X-A W/"7"`:                     {Name: "X-A", Value: "W/7"},
+		`X-A W/\"7\"`:                   {Name: "X-A", Value: `W/"7"`},
+		`X-A "a b" c`:                   {Name: "X-A", Value: `"a b" c`},
+		`X-A src 'self' x`:              {Name: "X-A", Value: "src 'self' x"},
+		`X-A it's if { ssl_fc }`:        {Name: "X-A", Value: "it's", Condition: "if { ssl_fc }"},
+		`X-A "a b`:                      {Name: "X-A", Value: `"a b`},
+		`X-A a#b$c`:                     {Name: "X-A", Value: "a#b$c"},
+		`X-A "$HOME #1"`:                {Name: "X-A", Value: "$HOME #1"},
 		`X-A a\ b`:                      {Name: "X-A", Value: "a b"},
 		`X-A a\nb\`:                     {Name: "X-A", Value: `a\nb\`},
 		`X-A what\ if\ { ssl_fc }`:      {Name: "X-A", Value: "what if { ssl_fc }"},
@@ -29,8 +42,9 @@ func TestHeaderElements(t *testing.T) {
 }
 
 func TestHeaderParts(t *testing.T) {
-	got := service.Header{Value: "a %[src]%[req.hdr(X-A),lower] 50% %ci"}.Parts()
-	want := []service.Part{{Text: "a "}, {Text: "src", Fetch: true}, {Text: "req.hdr(X-A),lower", Fetch: true}, {Text: " 50% %ci"}}
+	got := service.Header{Value: "a %[src]%{+Q}[req.hdr(X-A),lower] 50% %cix %ci-%{+Q,-X}r%% %%ci%20"}.Parts()
+	want := []service.Part{{Text: "a "}, {Text: "src", Fetch: true}, {Text: "req.hdr(X-A),lower", Fetch: true, Flags: "+Q"}, {Text: " 50% %cix "},
+		{Text: "ci", Variable: true}, {Text: "-"}, {Text: "r", Variable: true, Flags: "+Q,-X"}, {Text: "% %ci%20"}}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("want (-), got (+):\n%s", diff)
 	}

@@ -1,6 +1,11 @@
 package service
 
-import "strconv"
+import (
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+)
 
 // destinations reads the indexed destinations, or the plain one if there is no index.
 // Indexes count from 1 without gaps; a value that an index lacks is taken from the
@@ -8,6 +13,7 @@ import "strconv"
 func (r *reader) destinations() []Destination {
 	fields := destinationFields()
 	var all []Destination
+	r.gap()
 	for i := 1; r.indexed(i) && len(r.problems.list) < maxProblems; i++ {
 		if i > MaxIndex {
 			r.add("port."+strconv.Itoa(i), "", fault{"is one destination too many", "use at most 1000 indexes"})
@@ -18,6 +24,7 @@ func (r *reader) destinations() []Destination {
 	if len(all) == 0 {
 		return []Destination{r.destination(fields, 0)}
 	}
+	r.inherit(all)
 	for _, f := range fields {
 		if r.shadowed(f.Name, len(all)) {
 			r.unused(f)
@@ -25,6 +32,29 @@ func (r *reader) destinations() []Destination {
 	}
 	return all
 }
+
+// gap refuses indexes that are not reached by counting: Docker Flow Proxy dropped them, and
+// with them routes that somebody asked for.
+func (r *reader) gap() {
+	found := map[int]string{}
+	for name := range r.values {
+		plain, index, _ := strings.Cut(name, ".")
+		n, err := strconv.Atoi(index)
+		if err == nil && strconv.Itoa(n) == index && n > 0 && slices.Contains(targets(), plain) && r.values.Get(name) != "" {
+			found[n] = max(found[n], name) // the same one everywhere
+		}
+	}
+	indexes := slices.Sorted(maps.Keys(found))
+	for i, n := range indexes {
+		if n != i+1 {
+			r.add(found[n], "", fault{"has no effect, since there is no index " + strconv.Itoa(i+1), "number the destinations 1, 2, 3 … without gaps"})
+			return
+		}
+	}
+}
+
+// targets are the parameters of which an index has at least one.
+func targets() []string { return []string{"servicePath", "port", "serviceDomain", "httpsPort"} }
 
 // shadowed reports whether every index has its own value in the place of the plain one.
 func (r *reader) shadowed(name string, indexes int) bool {
@@ -54,7 +84,7 @@ func (r *reader) unused(f field) {
 // indexed reports whether index i has one of the parameters that make a destination.
 func (r *reader) indexed(i int) bool {
 	suffix := suffixOf(i)
-	for _, name := range []string{"servicePath", "port", "serviceDomain", "httpsPort"} {
+	for _, name := range targets() {
 		if r.values.Get(name+suffix) != "" {
 			return true
 		}

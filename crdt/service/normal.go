@@ -58,10 +58,7 @@ func (s *Service) normaliseDestinations() {
 // normalise works on one destination of the service called name; keepCase says that
 // domains are regular expressions, where \d and \D differ.
 func (d *Destination) normalise(name string, keepCase bool) {
-	d.ReqMode = Mode(strings.ToLower(string(d.ReqMode)))
-	if d.ReqMode == "" {
-		d.ReqMode = HTTP
-	}
+	d.ReqMode = normalMode(d.ReqMode)
 	d.ServicePath, d.ServicePathExclude = elements(d.ServicePath), elements(d.ServicePathExclude)
 	d.AllowedMethods, d.DeniedMethods = elements(d.AllowedMethods), elements(d.DeniedMethods)
 	d.UserAgent = elements(d.UserAgent)
@@ -81,6 +78,13 @@ func (d *Destination) normalise(name string, keepCase bool) {
 		d.OutboundHostname = ""
 	}
 	d.normaliseLists()
+}
+
+func normalMode(m Mode) Mode {
+	if m == "" {
+		return HTTP
+	}
+	return Mode(strings.ToLower(string(m)))
 }
 
 func (d *Destination) normaliseLists() {
@@ -131,12 +135,12 @@ func words(text string) string {
 	return strings.Join(elements(strings.Split(text, " ")), " ")
 }
 
+// lowered keeps the case of regular expressions; what begins with * is none.
 func lowered(all []string, keepCase bool) []string {
-	if keepCase {
-		return all
-	}
 	for i := range all {
-		all[i] = strings.ToLower(all[i])
+		if !keepCase || strings.HasPrefix(all[i], "*") {
+			all[i] = strings.ToLower(all[i])
+		}
 	}
 	return all
 }

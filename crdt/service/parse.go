@@ -33,8 +33,8 @@ type Defaults struct {
 // Request is what one reconfigure query or label set asks for.
 type Request struct {
 	Service Service
-	// Remove: replicas=0 was given, the service is to be removed. Then nothing but
-	// Service.Name and ProxyInstanceName is filled in.
+	// Remove: replicas=0 was given, the service is to be removed. Then Service has nothing but
+	// its name, for which alone it need not be complete.
 	Remove bool
 	// Distribute: the caller waits for all replicas.
 	Distribute bool
@@ -49,11 +49,6 @@ type Request struct {
 // error the request holds what could be read, enough for an answer.
 func Parse(q url.Values, d Defaults) (Request, error) {
 	r := newReader(q, d)
-	name := r.scalar("serviceName")
-	if r.scalar("replicas") != "" && r.number("replicas", r.scalar("replicas")) == 0 && r.err() == nil {
-		return Request{Service: Service{Name: name}, Remove: true, ProxyInstanceName: r.scalar("proxyInstanceName")}, CheckName(name)
-	}
-	r.problems = problems{} // replicas is read again below
 	var req Request
 	s := &req.Service
 	for _, f := range serviceFields() {
@@ -64,8 +59,21 @@ func Parse(q url.Values, d Defaults) (Request, error) {
 	r.secrets(s)
 	req.Distribute = r.boolean("distribute", r.scalar("distribute"))
 	req.ProxyInstanceName = s.ProxyInstanceName
+	if r.removal() {
+		req.Service, req.Remove = Service{Name: s.Name}, true
+		if err := r.err(); err != nil {
+			return req, err
+		}
+		return req, CheckName(s.Name)
+	}
 	s.normalise()
 	return req, s.structure(&r.problems)
+}
+
+// removal reports whether no replica is wanted.
+func (r *reader) removal() bool {
+	n, err := strconv.Atoi(strings.TrimSpace(r.scalar("replicas")))
+	return err == nil && n == 0
 }
 
 // reader looks values up and collects what cannot be read.

@@ -68,6 +68,9 @@ func parameterCases() []struct {
 			d.ServiceDomain, s.ServiceDomainAlgo = []string{"a.com", "*.b.com"}, "hdr_dom(host)"
 		}},
 		{"serviceDomain=a.com; serviceDomainAlgo=hdr(host)", func(_ *s, d *d) { d.ServiceDomain = []string{"a.com"} }},
+		{"serviceDomain=*.A.com,B; serviceDomainAlgo=hdr_reg(host)", func(s *s, d *d) {
+			d.ServiceDomain, s.ServiceDomainAlgo = []string{"*.a.com", "B"}, "hdr_reg(host)"
+		}},
 		{"serviceDomain=^A\\D+$; serviceDomainAlgo=hdr(host) -m reg", func(s *s, d *d) {
 			d.ServiceDomain, s.ServiceDomainAlgo = []string{`^A\D+$`}, "hdr_reg(host)"
 		}},
@@ -169,7 +172,7 @@ func TestPlainPathComesWithTheDomain(t *testing.T) {
 
 func TestIndexes(t *testing.T) {
 	got := parsed(t, query("serviceName=s", "allowedMethods=GET", "servicePath=/plain", "port=1",
-		"servicePath.1=/a", "port.1=81", "port.2=82", "allowedMethods.2=PUT", "port.4=84", "pathType.3=path"), service.Defaults{})
+		"servicePath.1=/a", "port.1=81", "port.2=82", "allowedMethods.2=PUT", "pathType.3=path"), service.Defaults{})
 	want := []service.Destination{
 		{Index: 1, Port: 81, ReqMode: service.HTTP, ServicePath: []string{"/a"}, AllowedMethods: []string{"GET"}},
 		{Index: 2, Port: 82, ReqMode: service.HTTP, ServicePath: []string{"/plain"}, AllowedMethods: []string{"PUT"}},
@@ -207,6 +210,16 @@ func TestRequestsBesideTheService(t *testing.T) {
 	r, err := service.Parse(query("serviceName=s", "replicas=0"), service.Defaults{})
 	if err != nil || !r.Remove || r.Service.Name != "s" {
 		t.Errorf("replicas=0: %+v, %v", r, err)
+	}
+	for _, c := range []struct{ pair, param string }{{"port=abc", "port"}, {"distribute=maybe", "distribute"}, {"httpsOnly=nope", "httpsOnly"}, {"users=a:", "users"}, {"port.2=1", "port.2"}} {
+		r, err := service.Parse(query("serviceName=s", "replicas=0", c.pair), service.Defaults{})
+		if !names(err, c.param) || !r.Remove {
+			t.Errorf("replicas=0 with %s: %+v, %v", c.pair, r, err)
+		}
+	}
+	r, err = service.Parse(query("serviceName=s", "replicas=0", "distribute=true", "proxyInstanceName=edge"), service.Defaults{})
+	if err != nil || !r.Remove || !r.Distribute || r.ProxyInstanceName != "edge" {
+		t.Errorf("got %+v, %v", r, err)
 	}
 	if _, err := service.Parse(query("serviceName=../x", "replicas=0"), service.Defaults{}); !names(err, "serviceName") {
 		t.Errorf("replicas=0 of an impossible name: %v", err)

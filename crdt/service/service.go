@@ -104,8 +104,8 @@ type User struct {
 // Header is one header operation.
 type Header struct {
 	Name string `json:"name"`
-	// Value is text that arrives literally, apart from the sample fetches that
-	// Fetches allows, written %[fetch]. Use Parts.
+	// Value is text that arrives literally, apart from sample fetches of Fetches, written
+	// %[fetch], variables of Variables, written %name, and %%, a percent sign. Use Parts.
 	Value string `json:"value"`
 	// Condition is empty or "if …"/"unless …" with allowed criteria only.
 	Condition string `json:"condition,omitempty"`

@@ -39,6 +39,7 @@ func (s *Service) Validate(l Limits) error {
 	v.templates(s)
 	v.users(s)
 	v.cert(s)
+	v.unprotected(s)
 	s.Source.judge(&v.problems)
 	fields := destinationFields()
 	for i := range s.Destinations {
@@ -124,6 +125,7 @@ func (v *validator) destination(s *Service, d *Destination, fields []field) {
 	}
 	v.route(s, d, suffix)
 	v.redirect(d, suffix)
+	v.protects(s, d, suffix)
 	v.ownPorts(s, d, suffix)
 }
 

@@ -17,7 +17,7 @@ func TestRefusals(t *testing.T) {
 		{"addReqHeader=X-Foo", "addReqHeader"}, {"addReqHeader=X-Foo: bar", "addReqHeader"},
 		{"addReqHeader=Content-Length 0", "addReqHeader"}, {"setResHeader=Transfer-Encoding x", "setResHeader"},
 		{"addReqHeader=X-A %[env(HOME)]", "addReqHeader"}, {"addReqHeader=X-A %[src", "addReqHeader"},
-		{"addReqHeader=X-A %{+Q}[src]", "addReqHeader"}, {"addReqHeader=X-A 1] %[src", "addReqHeader"},
+		{"addReqHeader=X-A %{+Z}[src]", "addReqHeader"}, {"addReqHeader=X-A %{+Q}[env(HOME)]", "addReqHeader"}, {"addReqHeader=X-A %{+Q}[src", "addReqHeader"}, {"addReqHeader=X-A 1] %[src", "addReqHeader"},
 		{"addReqHeader=X-A %[src,map(/etc/passwd)]", "addReqHeader"}, {"addReqHeader=X-A %[res.hdr(X)]", "addReqHeader"},
 		{"addResHeader=X-A %[req.hdr(X)]", "addResHeader"}, {"addResHeader=X-A %[lua.x]", "addResHeader"},
 		{"addReqHeader=X-A 1 if is_admin", "addReqHeader"}, {"addReqHeader=X-A 1 if { env(X) y }", "addReqHeader"},
@@ -59,6 +59,12 @@ func TestRefusals(t *testing.T) {
 		{"reqPathSearchReplace=/a", "reqPathSearchReplace"}, {"reqPathSearchReplace=/a:/b,/c", "reqPathSearchReplace"},
 		{"reqPathSearchReplace=,/c", "reqPathSearchReplace"}, {"reqPathSearchReplace=/a,/c,x", "reqPathSearchReplace"}, {"reqPathSearchReplace=/a),/c", "reqPathSearchReplace"},
 		{"serviceHeader=X-Version", "serviceHeader"}, {"serviceHeader=X Y:1", "serviceHeader"}, {"serviceHeader=X:", "serviceHeader"},
+		{"reqMode=tcp; srcPort=1; users=a:b", "users"}, {"reqMode=sni; srcPort=1; usersSecret=x", "usersSecret"}, {"reqMode=TCP; srcPort=1; denyHttp=true", "denyHttp"},
+		{"reqMode=tcp; srcPort=1; allowedMethods=GET", "allowedMethods"}, {"reqMode=sni; srcPort=1; deniedMethods=GET", "deniedMethods"},
+		{"reqMode=tcp; srcPort=1; verifyClientSsl=true", "verifyClientSsl"}, {"reqMode=tcp; srcPort=1; serviceHeader=X:y", "serviceHeader"},
+		{"reqMode=tcp; srcPort=1; userAgent=x", "userAgent"}, {"servicePath.1=/; port.1=1; reqMode.2=tcp; srcPort.2=1; port.2=2; denyHttp.2=true", "denyHttp.2"},
+		{"reqMode=tcp; srcPort=1; port.1=1; denyHttp=true", "denyHttp.1"},
+		{"port.1=1; servicePath.3=/x", "servicePath.3"}, {"serviceDomain.2=a.com", "serviceDomain.2"}, {"port.1=1; httpsPort.2=1; port.1001=1", "port.1001"},
 		{"timeoutServer=-1", "timeoutServer"}, {"timeoutTunnel=1s", "timeoutTunnel"}, {"timeoutClient=99999999", "timeoutClient"},
 		{"serviceGroup=a b", "serviceGroup"}, {"balanceGroup=hdr(x)", "balanceGroup"},
 		{"backendExtra=option x\nbackend evil", "backendExtra"}, {"backendExtra=option x \\\nglobal", "backendExtra"}, {"backendExtra=\x00", "backendExtra"},
@@ -91,6 +97,18 @@ func TestDoorIsClosedByDefault(t *testing.T) {
 		if err := refusal(q, everything()); err != nil {
 			t.Errorf("%s with everything allowed: %v", param, err)
 		}
+	}
+}
+
+// TestModesSideBySide: what protects the requests of a service may be given for all of it.
+func TestModesSideBySide(t *testing.T) {
+	mixed := []string{"servicePath.1=/x", "port.1=80", "port.2=81", "reqMode.2=tcp", "srcPort.2=5000", "users=a:b", "allowedMethods=GET", "denyHttp=true", "verifyClientSsl=true"}
+	s := parsed(t, query(append(mixed, "serviceName=s")...), service.Defaults{})
+	if one, two := s.Destinations[0], s.Destinations[1]; !one.DenyHTTP || len(one.AllowedMethods) != 1 || two.DenyHTTP || two.VerifyClientSSL || len(two.AllowedMethods) != 0 {
+		t.Errorf("%+v", s.Destinations)
+	}
+	if err := refusal(base("reqMode=tcp", "srcPort=1", "users=a:b", "ignoreAuthorization=true"), service.Limits{}); err != nil {
+		t.Error(err)
 	}
 }
 

@@ -76,7 +76,14 @@ func TestStatisticsAndAccessLog(t *testing.T) {
 		}
 		return nil
 	})
-	says(t, mustStatus(t, get(t, r.url("/metrics")), http.StatusOK).Body, "haproxy_up 1", "haproxy_frontend_http_requests_total{")
+	says(t, mustStatus(t, get(t, r.url("/metrics")), http.StatusOK).Body, "haproxy_up 1", "haproxy_frontend_http_requests_total{frontend=", "haproxy_exporter_total_scrapes ")
+	says(t, mustStatus(t, get(t, r.url("/metrics/haproxy")), http.StatusOK).Body, "haproxy_process_current_connections ", `haproxy_frontend_http_requests_total{proxy="services"}`)
+	for _, distribute := range []string{"false", "true"} {
+		table := mustStatus(t, r.dfp("metrics", url.Values{"distribute": {distribute}}), http.StatusOK).Body
+		if says(t, table, "# pxname,svname,", "\nservices,FRONTEND,"); strings.Contains(table, "pool:") {
+			t.Errorf("backends of the pool are told as such:\n%s", table)
+		}
+	}
 	if a := mustStatus(t, r.dfp("config", nil), http.StatusOK); strings.Contains(a.Body+r.output(), "a-password-of-the-page") {
 		t.Error("the password is shown")
 	}

@@ -59,3 +59,9 @@ type refusal interface {
 	error
 	Refused() (param, reason string)
 }
+
+// Statistics are HAProxy's counters.
+type Statistics interface {
+	// CSV is HAProxy's table, with the names of haproxy.cfg.
+	CSV(ctx context.Context) ([]byte, error)
+}

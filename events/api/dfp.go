@@ -203,9 +203,9 @@ func (s *Server) config(w http.ResponseWriter, r *http.Request, _ caller) error 
 
 // configJSON leaves out what this program cannot read: an entry of a newer version.
 func (s *Server) configJSON(w http.ResponseWriter) error {
-	all := map[string]dfpService{}
+	all := map[string]service.DockerFlow{}
 	for name, svc := range s.cfg.Local {
-		all[name] = newDFPService(&svc)
+		all[name] = service.NewDockerFlow(&svc)
 	}
 	for _, e := range s.cfg.Replica.Entries(service.Key("")) {
 		if !e.Live() {
@@ -216,7 +216,7 @@ func (s *Server) configJSON(w http.ResponseWriter) error {
 			s.log.Warn().Err(err).Str("key", e.Key).Msg("definition is unreadable")
 			continue
 		}
-		all[svc.Name] = newDFPService(&svc)
+		all[svc.Name] = service.NewDockerFlow(&svc)
 	}
 	return writeJSON(w, http.StatusOK, all)
 }

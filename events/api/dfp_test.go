@@ -312,3 +312,25 @@ func TestOwnPortIsTaken(t *testing.T) {
 		}
 	}
 }
+
+// TestRemovalByReplicas: the other values are read before anything is removed, and distribute is heard.
+func TestRemovalByReplicas(t *testing.T) {
+	b := apitest.New()
+	base := serve(t, b, nil) + dfp
+	if got := get(t, base+"reconfigure?serviceName=n1&port=80&servicePath=/n1"); got.status != http.StatusOK {
+		t.Fatal(got.body)
+	}
+	got := get(t, base+"reconfigure?serviceName=n1&replicas=0&port=abc&distribute=maybe&httpsOnly=nope")
+	for _, param := range []string{"port", "distribute", "httpsOnly"} {
+		if got.status != http.StatusBadRequest || !strings.Contains(got.body, param) {
+			t.Errorf("no %s in %d %s", param, got.status, got.body)
+		}
+	}
+	if len(records(t, b)) != 1 {
+		t.Errorf("%d events", len(records(t, b)))
+	}
+	got = get(t, base+"reconfigure?serviceName=n1&replicas=0&distribute=true")
+	if doc := got.json(t); got.status != http.StatusOK || doc["Message"] != "Distributed to all instances" || doc["Distribute"] != true {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+}

@@ -118,7 +118,7 @@ func problemOf(err error) *Problem {
 		if param == "" {
 			param = "definition"
 		}
-		return badParam(param, "HAProxy refuses it: "+reason, "correct it and send it again; nothing was changed")
+		return badParam(param, reason, "correct it and send it again; nothing was changed")
 	case errors.Is(err, service.ErrTooLarge):
 		return badParam("body", err.Error(), "split the service or shorten its lists")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/promhttp"
 )
 
@@ -54,6 +55,7 @@ func (s *Server) routes() http.Handler {
 		dfpPrefix + "/certs":                any(reads, s.listCerts),
 		dfpPrefix + "/ping":                 any(open, s.ping),
 		dfpPrefix + "/successfulinitreload": any(open, s.initReload),
+		dfpPrefix + "/metrics":              any(open, s.statistics),
 		"/v1/test":                          any(reads, s.test("Test v1")),
 		"/v2/test":                          any(reads, s.test("Test v2")),
 	} {
@@ -77,16 +79,20 @@ func (s *Server) routes() http.Handler {
 	add("/v1/replicas", false, get(reads, s.replicas))
 	add("/healthz", false, get(open, s.healthz))
 	add("/readyz", false, get(open, s.readyz))
-	if s.cfg.Metrics != nil {
-		h := promhttp.HandlerFor(s.cfg.Metrics, promhttp.HandlerOpts{})
-		add("/metrics", false, get(open, func(w http.ResponseWriter, r *http.Request, _ caller) error {
-			h.ServeHTTP(w, r)
-			return nil
-		}))
+	for path, source := range map[string]prometheus.Gatherer{"/metrics": s.cfg.Metrics, "/metrics/haproxy": s.cfg.HAProxyMetrics} {
+		if source != nil {
+			h := promhttp.HandlerFor(source, promhttp.HandlerOpts{})
+			add(path, false, get(open, func(w http.ResponseWriter, r *http.Request, _ caller) error {
+				h.ServeHTTP(w, r)
+				return nil
+			}))
+		}
 	}
-	add("/", false, any(open, func(http.ResponseWriter, *http.Request, caller) error {
+	nothing := any(open, func(http.ResponseWriter, *http.Request, caller) error {
 		return newProblem(http.StatusNotFound, "no such path")
-	}))
+	})
+	add("/", false, nothing)
+	add(dfpPrefix+"/", true, nothing)
 	return s.guard(mux)
 }
 

@@ -58,6 +58,13 @@ type Config struct {
 	// metrics; nil: they are not kept.
 	Metrics  prometheus.Gatherer
 	Register prometheus.Registerer
+	// HAProxyMetrics is what /metrics/haproxy shows; nil: no such route.
+	HAProxyMetrics prometheus.Gatherer
+	// Statistics is what Docker Flow Proxy's metrics route shows; nil: no such route.
+	Statistics Statistics
+	// Instances lists the base URLs of the API of every replica, this one included; nil, or an
+	// empty list: there is but one.
+	Instances func(ctx context.Context) ([]string, error)
 
 	Defaults service.Defaults
 	Limits   service.Limits

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -100,7 +101,7 @@ func (s *Server) putService(w http.ResponseWriter, r *http.Request, c caller) er
 	if err != nil {
 		return err
 	}
-	req, err := s.definition(r, name, body)
+	req, err := s.definition(r, c, body)
 	if err != nil {
 		return err
 	}
@@ -126,15 +127,22 @@ func (s *Server) putService(w http.ResponseWriter, r *http.Request, c caller) er
 	return writeJSON(w, receipt.status(), Changed{Receipt: receipt, Service: redact(value)})
 }
 
-// definition reads a JSON definition, or Docker Flow Proxy's parameters as a form.
-func (s *Server) definition(r *http.Request, name string, body []byte) (service.Request, error) {
+// definition reads a JSON definition, or Docker Flow Proxy's parameters as a form. What begins
+// with a brace is no form, although curl -d calls everything one.
+func (s *Server) definition(r *http.Request, c caller, body []byte) (service.Request, error) {
+	name := r.PathValue("name")
 	kind, _, _ := mime.ParseMediaType(r.Header.Get("Content-Type"))
-	if kind == "application/x-www-form-urlencoded" {
+	if kind == "application/x-www-form-urlencoded" && !bytes.HasPrefix(bytes.TrimSpace(body), []byte("{")) {
 		q, err := url.ParseQuery(string(body))
 		if err != nil {
 			return service.Request{}, badParam("body", err.Error(), "percent-encode the values (; is %3B, % is %25)")
 		}
 		q.Set("serviceName", name)
+		if !c.watches() { // labels may be anybody's
+			if err := service.CheckNames(q); err != nil {
+				return service.Request{}, err
+			}
+		}
 		return s.parse(q)
 	}
 	current, _ := s.cfg.Replica.Entry(service.Key(name))
@@ -142,7 +150,7 @@ func (s *Server) definition(r *http.Request, name string, body []byte) (service.
 	if err != nil {
 		return service.Request{}, err
 	}
-	svc, err := service.Decode(body)
+	svc, err := service.ParseBody(body)
 	if err != nil {
 		return service.Request{}, asBadBody(err)
 	}

@@ -214,3 +214,42 @@ func FuzzPut(f *testing.F) {
 		}
 	})
 }
+
+// TestMisspelledNames: on native routes they are refused, and nothing is written; on Docker Flow
+// Proxy's and from labels they are ignored.
+func TestMisspelledNames(t *testing.T) {
+	b := apitest.New()
+	base := serve(t, b, nil)
+	for _, c := range []struct {
+		name, body string
+		headers    []string
+		param      string
+	}{
+		{"JSON", `{"user":[{"name":"a","password":"b"}],"destinations":[{"port":80,"servicePath":["/n"]}]}`, nil, "user"},
+		{"JSON with a service's field", `{"denyHttps":true,"destinations":[{"port":80,"servicePath":["/n"]}]}`, nil, "denyHttps"},
+		{"JSON in a list", `{"users":[{"name":"a","passwort":"b"}],"destinations":[{"port":80,"servicePath":["/n"]}]}`, nil, "passwort"},
+		{"form", "port=80&servicePath=/n&denyHtpp=true", []string{"Content-Type: application/x-www-form-urlencoded"}, "denyHtpp"},
+	} {
+		got := call(t, http.MethodPut, base+"/v1/services/n", c.body, c.headers...)
+		if got.status != http.StatusBadRequest || !strings.Contains(got.body, `"param":"`+c.param+`"`) || !strings.Contains(got.body, "nearest") {
+			t.Errorf("%s: %d %s", c.name, got.status, got.body)
+		}
+	}
+	if list := records(t, b); len(list) != 0 {
+		t.Errorf("%d events", len(list))
+	}
+	if got := get(t, base+"/v1/docker-flow-proxy/reconfigure?serviceName=n&port=80&servicePath=/n&denyHtpp=true"); got.status != http.StatusOK {
+		t.Errorf("Docker Flow Proxy's route: %d %s", got.status, got.body)
+	}
+}
+
+// TestJSONThatIsCalledAForm: curl -d says so of everything.
+func TestJSONThatIsCalledAForm(t *testing.T) {
+	base := serve(t, apitest.New(), nil) + "/v1/services/n"
+	if got := call(t, http.MethodPut, base, "\n "+definition, "Content-Type: application/x-www-form-urlencoded"); got.status != http.StatusOK {
+		t.Errorf("%d %s", got.status, got.body)
+	}
+	if got := get(t, base).json(t); got["destinations"] == nil {
+		t.Errorf("%v", got)
+	}
+}

@@ -4,6 +4,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/url"
 	"os"
 	"strings"
 	"testing"
@@ -198,8 +199,92 @@ func TestTemplates(t *testing.T) {
 	if text := r.file(proxy.ConfigFile); !strings.Contains(text, "backend x-be\n") {
 		t.Errorf("the template's backend is missing:\n%s", text)
 	}
+	refused := func(file, text, reason string) {
+		t.Helper()
+		if err := os.WriteFile(dir+"/"+file, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+		s.TemplateBePath = file
+		if err := r.controller.Check(t.Context(), s); err == nil || !strings.Contains(err.Error(), reason) || strings.Contains(err.Error(), "HAProxy refuses") != (file == "word") {
+			t.Errorf("%s: %v", file, err)
+		}
+	}
+	refused("field", "{{.NoSuchField}}", "NoSuchField")
+	refused("word", "backend z\n    nonsense\n", "HAProxy refuses it: ")
 	s.TemplateBePath = "../be"
 	if err := r.controller.Check(t.Context(), s); err == nil {
 		t.Error("a template outside the directory is accepted")
+	}
+}
+
+// TestTemplatesOfDockerFlowProxy: a template sees the fields that it saw there, and what it writes of them is
+// one line.
+func TestTemplatesOfDockerFlowProxy(t *testing.T) {
+	dir := t.TempDir()
+	for name, text := range map[string]string{
+		"fe": `{{range .ServiceDest}}    acl url_{{$.AclName}}{{.Port}}_{{.Index}} {{.PathType}} {{range .ServicePath}}{{.}} {{end}}{{.SrcPortAcl}}
+    acl not_{{$.AclName}} path{{range .ServicePathExclude}} {{.}}{{end}}
+    acl {{.UserAgent.AclName}} hdr_sub(User-Agent){{range .UserAgent.Value}} {{.}}{{end}}
+    use_backend {{$.AclName}}-be if url_{{$.AclName}}{{.Port}}_{{.Index}}{{.SrcPortAclName}} !not_{{$.AclName}} {{.UserAgent.AclName}}
+{{end}}`,
+		"be": `userlist {{.ServiceName}}List
+{{range .Users}}    user {{.Username}} {{if .PassEncrypted}}password{{end}}{{if not .PassEncrypted}}insecure-password{{end}} {{.Password}}
+{{end}}backend {{.AclName}}-be
+    mode http
+{{range .AddReqHeader}}    http-request add-header {{.}}
+{{end}}{{range .SetResHeader}}    http-response set-header {{.}}
+{{end}}{{range .DelReqHeader}}    http-request del-header {{.}}
+{{end}}{{with index .ServiceDest 0}}{{if .DenyHttp}}    http-request deny if !{ ssl_fc }
+{{end}}{{if .TimeoutServer}}    timeout server {{.TimeoutServer}}s
+{{end}}    server {{$.ServiceName}} {{.OutboundHostname}}:{{.Port}}
+{{end}}{{range .Tasks}}    # {{.}}
+{{end}}`,
+	} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	port := freePort(t)
+	r := newRig(t, func(r *rig, cfg *proxy.Config) {
+		tasks(r, cfg)
+		cfg.Options.Binds = append(cfg.Options.Binds, proxy.Bind{Addr: "127.0.0.1", Port: port})
+		cfg.Options.TemplatesDir, cfg.Limits = dir, service.Limits{TemplatesDir: true}
+	})
+	r.reconfigure("serviceName=x&aclName=01-x&templateFePath=fe&templateBePath=be&servicePath=/x&servicePathExclude=/x/no&userAgent=amiga&srcPort=" + itoa(port) + "&timeoutServer=7" +
+		"&sessionType=sticky-server&delReqHeader=X-Gone&usersPassEncrypted=true&users=" + url.QueryEscape("ann:$5$saltsalt$5B8vYYiY.CVt1RlTTf8KbXBH3hsxY/GNooZaBBGWEc8") +
+		"&outboundHostname=127.0.0.1&port=" + echo(t, "x") + "&addReqHeader=" + url.QueryEscape(`X-A "a # b" if { method GET }`) + "&setResHeader=" + url.QueryEscape(`X-B it's %ci`))
+	if q := r.controller.Report().Quarantine; len(q) != 0 {
+		t.Fatalf("quarantine: %+v", q)
+	}
+	got := r.do(call{path: "/x", port: port, header: http.Header{"User-Agent": {"my amiga"}, "X-Gone": {"1"}}})
+	if got.seen.Backend != "x" || got.seen.Header.Get("X-A") != "a # b" || got.header.Get("X-B") != "it's 127.0.0.1" || got.seen.Header.Get("X-Gone") != "" {
+		t.Errorf("%+v", got)
+	}
+	for _, c := range []call{{path: "/x"}, {path: "/x/no", port: port, header: http.Header{"User-Agent": {"amiga"}}}, {path: "/x", port: port}} {
+		r.goes(c, "")
+	}
+	if text := r.file(proxy.ConfigFile); !strings.Contains(text, "# 127.0.0.1\n    # 127.0.0.2\n") {
+		t.Errorf("no tasks in\n%s", text)
+	}
+}
+
+// TestHeadersAsDockerFlowProxyTookThem: quotes are syntax, variables are evaluated.
+func TestHeadersAsDockerFlowProxyTookThem(t *testing.T) {
+	r := newRig(t)
+	port := echo(t, "x")
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + port + "&setReqHeader=" + url.QueryEscape(`X-Client %ci,X-Quoted %{+Q}r,X-Text 100%% %%ci %cix 5%`) +
+		"&setResHeader=" + url.QueryEscape(`Strict-Transport-Security "max-age=16000000; includeSubDomains; preload;",X-Where "%b/%s",X-Path \"a\"\ 'b c'`))
+	got := r.do(call{path: "/x"})
+	for name, want := range map[string]string{"X-Client": "127.0.0.1", "X-Quoted": `"GET /x HTTP/1.1"`, "X-Text": "100% %ci %cix 5%"} {
+		if value := got.seen.Header.Get(name); value != want {
+			t.Errorf("request's %s: %q, want %q", name, value, want)
+		}
+	}
+	for name, want := range map[string]string{
+		"Strict-Transport-Security": "max-age=16000000; includeSubDomains; preload;", "X-Where": "x-be" + port + "_0/x", "X-Path": `"a" b c`,
+	} {
+		if value := got.header.Get(name); value != want {
+			t.Errorf("response's %s: %q, want %q", name, value, want)
+		}
 	}
 }

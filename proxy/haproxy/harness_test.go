@@ -217,7 +217,7 @@ func (r *rig) value(query string) (string, []byte) {
 		r.Fatal(err)
 	}
 	s := request.Service
-	if err := s.Validate(service.Limits{}); err != nil {
+	if err := s.Validate(service.Limits{TemplatesDir: r.options.TemplatesDir != ""}); err != nil {
 		r.Fatal(err)
 	}
 	if err := s.Protect(r.key); err != nil {

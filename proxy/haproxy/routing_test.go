@@ -129,7 +129,7 @@ func TestEntryPorts(t *testing.T) {
 
 func TestLiteralValuesArriveByteForByte(t *testing.T) {
 	r := newRig(t)
-	value := `a  "b" 'c' {d} {{e}} 100% %T $HOME ${X} \n \\x # ; | & < > + é`
+	value := `a  "b" 'c' {d} {{e}} 100% %Tx %20 $HOME ${X} \n \\x # ; | & < > + é`
 	r.reconfigure("serviceName=x&outboundHostname=127.0.0.1&port=" + echo(t, "x") + "&servicePath=/" +
 		"&setReqHeader=" + url.QueryEscape("X-Lit "+value) + "&setResHeader=" + url.QueryEscape("X-Src <%[src]>"))
 	a := r.do(call{path: "/"})

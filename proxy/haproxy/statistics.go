@@ -2,9 +2,10 @@ package haproxy
 
 import (
 	"context"
-	"encoding/csv"
+	"errors"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -19,66 +20,47 @@ const statisticsTimeout = 5 * time.Second
 type Statistics struct {
 	socket string
 	name   func(backend string) string
+	asked  *asked
 }
+
+// asked counts the collections, and those whose answer could not be read.
+type asked struct{ all, unread atomic.Uint64 }
 
 var _ prometheus.Collector = Statistics{}
 
 // NewStatistics reads from the workers' socket. name tells what a backend is called at rest;
 // "" leaves it out.
 func NewStatistics(socket string, name func(backend string) string) Statistics {
-	return Statistics{socket, name}
+	return Statistics{socket, name, &asked{}}
 }
 
 // Describe describes nothing: what there is depends on the configuration.
 func (Statistics) Describe(chan<- *prometheus.Desc) {}
 
-// Collect asks HAProxy. While it does not answer, haproxy_up is 0 and alone.
+// Collect asks HAProxy. While it does not answer, haproxy_up is 0 and alone with the exporter's own counters.
 func (s Statistics) Collect(out chan<- prometheus.Metric) {
 	// The interface has no context of the scrape; the time is bounded all the same.
 	ctx, cancel := context.WithTimeout(context.Background(), statisticsTimeout)
 	defer cancel()
-	up := prometheus.NewDesc("haproxy_up", "1 if HAProxy told its statistics.", nil, nil)
-	text, err := ask(ctx, s.socket, "show stat", statisticsTimeout)
-	var rows [][]string
-	if err == nil {
-		rows, err = parseStatistics(text)
+	s.asked.all.Add(1)
+	table, err := s.read(ctx)
+	if errors.Is(err, errUnreadable) {
+		s.asked.unread.Add(1)
 	}
-	if err != nil || len(rows) == 0 {
-		out <- prometheus.MustNewConstMetric(up, prometheus.GaugeValue, 0)
+	send := func(name, help string, kind prometheus.ValueType, value float64) {
+		out <- prometheus.MustNewConstMetric(prometheus.NewDesc(name, help, nil, nil), kind, value)
+	}
+	send("haproxy_exporter_total_scrapes", "Times that HAProxy was asked for its statistics.", prometheus.CounterValue, float64(s.asked.all.Load()))
+	send("haproxy_exporter_csv_parse_failures", "Answers that could not be read.", prometheus.CounterValue, float64(s.asked.unread.Load()))
+	const up, upHelp = "haproxy_up", "1 if HAProxy told its statistics."
+	if err != nil {
+		send(up, upHelp, prometheus.GaugeValue, 0)
 		return
 	}
-	out <- prometheus.MustNewConstMetric(up, prometheus.GaugeValue, 1)
-	columns := map[string]int{}
-	for i, name := range rows[0] {
-		columns[strings.TrimPrefix(name, "# ")] = i
+	send(up, upHelp, prometheus.GaugeValue, 1)
+	for _, row := range table.rows {
+		statisticsRow(out, table.cells(row))
 	}
-	for _, row := range rows[1:] {
-		name := ""
-		if i, ok := columns["pxname"]; ok && i < len(row) {
-			name = s.name(row[i])
-		}
-		if name == "" {
-			continue
-		}
-		statisticsRow(out, func(column string) string {
-			if column == "pxname" {
-				return name
-			}
-			if i, ok := columns[column]; ok && i < len(row) {
-				return row[i]
-			}
-			return ""
-		})
-	}
-}
-
-// parseStatistics reads the CSV, whose first row names the columns. An answer that was
-// too long ends within a line: that line is left out, half a number would be a lie.
-func parseStatistics(text string) ([][]string, error) {
-	text = text[:strings.LastIndexByte(text, '\n')+1]
-	r := csv.NewReader(strings.NewReader(text))
-	r.FieldsPerRecord = -1
-	return r.ReadAll()
 }
 
 // statistic is one column and what the exporter calls it.

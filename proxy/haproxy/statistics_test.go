@@ -35,7 +35,7 @@ func TestStatisticsForPrometheus(t *testing.T) {
 		return strings.Contains(got, `haproxy_frontend_http_responses_total{code="2xx",frontend="services"} 1`) // counted last
 	})
 	for _, line := range []string{
-		`haproxy_up 1`,
+		`haproxy_up 1`, `haproxy_exporter_total_scrapes [1-9][0-9]*`, `haproxy_exporter_csv_parse_failures 0`,
 		`haproxy_frontend_http_responses_total{code="2xx",frontend="services"} 1`,
 		`haproxy_backend_up{backend="x-be[0-9]+_0"} 1`,
 		`haproxy_server_up{backend="x-be[0-9]+_0",server="x[^"]*"} 1`,

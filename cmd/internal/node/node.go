@@ -32,10 +32,13 @@ type Node struct {
 	cfg      Config
 	subjects events.Subjects
 	metrics  *prometheus.Registry
-	key      *seal.Key // nil in a cluster that was given none
-	access   api.Tokens
-	haproxy  haproxy.Binary
-	local    []service.Service // of the environment, sorted by name
+	// native holds HAProxy's counters under its own exporter's names.
+	native     *prometheus.Registry
+	statistics haproxy.Statistics
+	key        *seal.Key // nil in a cluster that was given none
+	access     api.Tokens
+	haproxy    haproxy.Binary
+	local      []service.Service // of the environment, sorted by name
 
 	id         string // of this process, in hex
 	conn       *stream.Conn
@@ -59,7 +62,7 @@ type Node struct {
 // embedded log. Its errors tell an operator what to do; all configuration problems come
 // at once. After an error nothing is left running.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
-	n := &Node{cfg: cfg, subjects: events.Subjects{Namespace: cfg.Namespace}, metrics: prometheus.NewRegistry()}
+	n := &Node{cfg: cfg, subjects: events.Subjects{Namespace: cfg.Namespace}, metrics: prometheus.NewRegistry(), native: prometheus.NewRegistry()}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := n.open(ctx); err != nil {
 		return nil, errors.Join(err, n.close())
@@ -256,7 +259,8 @@ func (n *Node) apiConfig() api.Config {
 		Proxy: gateway{n.controller}, Certificates: gateway{n.controller}, Explainer: explainer{n.controller.Why},
 		History:  history{replica: n.replica, subjects: n.subjects, read: n.readLog},
 		Recovery: n.replica,
-		Metrics:  n.metrics, Register: n.metrics,
+		Metrics:  n.metrics, Register: n.metrics, HAProxyMetrics: n.native,
+		Statistics: n.statistics, Instances: n.instances,
 		Defaults: service.Defaults{Separator: n.cfg.Separator, DomainAlgo: n.cfg.DomainAlgo},
 		Limits:   n.limits(),
 		Local:    byName(n.local),

@@ -56,7 +56,8 @@ func (n *Node) openProxy(context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := n.metrics.Register(haproxy.NewStatistics(proxy.SocketPath(&options), n.controller.AtRest)); err != nil {
+	n.statistics = haproxy.NewStatistics(proxy.SocketPath(&options), n.controller.AtRest)
+	if err := errors.Join(n.metrics.Register(n.statistics), n.native.Register(n.statistics.Native())); err != nil {
 		return fmt.Errorf("register HAProxy's statistics: %w", err)
 	}
 	return nil

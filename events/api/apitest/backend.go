@@ -5,6 +5,7 @@ package apitest
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -27,6 +28,8 @@ type Backend struct {
 	WaitErr error
 	// CheckErr, ReloadErr and ConfigErr are the proxy's answers.
 	CheckErr, ReloadErr, ConfigErr error
+	// Table is HAProxy's statistics; empty: it does not answer.
+	Table string
 	// HistoryErr ends Records after what it has delivered.
 	HistoryErr error
 
@@ -241,4 +244,12 @@ func (b *Backend) Records(ctx context.Context, q events.Query, handle func(event
 			return ctx.Err()
 		}
 	}
+}
+
+// CSV follows the contract of api.Statistics.
+func (b *Backend) CSV(context.Context) ([]byte, error) {
+	if b.Table == "" {
+		return nil, errors.New("HAProxy does not answer")
+	}
+	return []byte(b.Table), nil
 }
