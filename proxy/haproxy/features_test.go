@@ -244,7 +244,7 @@ func TestTemplatesOfDockerFlowProxy(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	port := freePort(t)
+	port := testport.Free(t)
 	r := newRig(t, func(r *rig, cfg *proxy.Config) {
 		tasks(r, cfg)
 		cfg.Options.Binds = append(cfg.Options.Binds, proxy.Bind{Addr: "127.0.0.1", Port: port})

@@ -17,6 +17,8 @@ import (
 	"time"
 
 	"github.com/rs/zerolog"
+
+	"sluice/deploy/testport"
 )
 
 // dns is what Docker's DNS tells: tasks.proxy and names of tasks.
@@ -102,7 +104,7 @@ func TestStrangersAreKnownByTheirAPI(t *testing.T) {
 		"another program":         {stranger(http.StatusNotFound, "no such page"), true},
 		"one that finds all well": {stranger(http.StatusOK, "alive"), true},
 		"one that redirects":      {stranger(http.StatusFound, ""), true},
-		"one without a server":    {"http://" + loopbackPort(t), true},
+		"one without a server":    {"http://" + testport.FreeAddr(t), true},
 		"for this machine alone":  {"http://127.0.0.1:1", false},
 	} {
 		t.Run(name, func(t *testing.T) {
