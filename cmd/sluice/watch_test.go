@@ -136,8 +136,8 @@ func TestWatchSettingsOfAReplica(t *testing.T) {
 		if err := fs.Parse(tt.args); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := f.config(fs, tt.env)
-		if err != nil || cfg.Docker.Host != tt.want {
+		cfg := f.config(fs, tt.env)
+		if err := cfg.Problems; err != nil || cfg.Docker.Host != tt.want {
 			t.Errorf("%v %v: %q, %v", tt.env, tt.args, cfg.Docker.Host, err)
 		}
 	}

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -85,8 +86,10 @@ type Config struct {
 
 	// Drain is how long to go on serving, not ready any more, after the signal to stop.
 	Drain time.Duration
-	// Warnings are told once at start.
+	// Warnings are told once at start. Problems is what the settings could not even be read
+	// for; Validate reports it with its own.
 	Warnings []string
+	Problems error
 	Logger   zerolog.Logger
 }
 
@@ -184,7 +187,7 @@ const (
 
 // Validate reports every problem that can be told without starting anything, joined.
 func (c Config) Validate() error {
-	errs := []error{c.Proxy.Validate(), c.Listener.problems()}
+	errs := []error{c.Problems, c.Proxy.Validate(), c.Listener.problems()}
 	if c.Name == "" || len(c.Name) > 128 || strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
 		errs = append(errs, setName.problem(c.Name, "is not a name", "use 1 to 128 printable characters without blank and slash"))
 	}
@@ -236,8 +239,12 @@ func (c Config) checkLog() error {
 const minCheckpoint = time.Second
 
 func checkAddr(s setting, addr string) error {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
 		return s.problem(addr, "is not an address", "write host:port, e.g. 127.0.0.1:8080")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return s.problem(addr, "has no port from 0 to 65535", "write host:port, e.g. 127.0.0.1:8080")
 	}
 	return nil
 }

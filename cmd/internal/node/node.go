@@ -36,6 +36,10 @@ type Node struct {
 	access   api.Tokens
 	haproxy  haproxy.Binary
 	local    []service.Service // of the environment, sorted by name
+	users    service.Service   // has the users of the environment
+	// What the settings' files hold: the token of the embedded NATS's clients, that for
+	// Consul, and the mesh's secret.
+	token, consulToken, secret string
 
 	id         string // of this process, in hex
 	conn       *stream.Conn
@@ -79,16 +83,45 @@ func (n *Node) open(ctx context.Context) error {
 	return nil
 }
 
-// check reports all problems that need neither a port nor another program.
+// check reports all problems that can be told before anything starts, and reads what the
+// settings name.
 func (n *Node) check(ctx context.Context) error {
-	errs := []error{n.cfg.Validate(), nil, nil, nil, nil}
-	n.access, errs[1] = tokens(n.cfg)
-	n.haproxy, errs[2] = haproxy.Find(ctx, n.cfg.HAProxy)
-	n.local, errs[4] = n.localServices()
-	if errs[0] == nil && errs[4] == nil { // a key may have to be written
-		n.key, errs[3] = clusterKey(n.cfg)
+	errs := []error{n.cfg.Validate()}
+	for _, step := range []func(context.Context) error{n.findHAProxy, n.readTokens, n.readLocal, n.readUsers, n.readNATSToken, n.readConsulToken} {
+		errs = append(errs, step(ctx))
+	}
+	// Without a file of it a key may have to be written, which a start that fails must not do.
+	if n.cfg.clusterKeyPath() != "" || errors.Join(errs...) == nil {
+		var err error
+		if n.key, err = clusterKey(n.cfg); err == nil && len(n.cfg.Peers.Names) > 0 {
+			n.secret, err = n.meshSecret()
+		}
+		errs = append(errs, err)
 	}
 	return errors.Join(errs...)
+}
+
+// findHAProxy finds the program and asks it about the settings.
+func (n *Node) findHAProxy(ctx context.Context) (err error) {
+	if n.haproxy, err = haproxy.Find(ctx, n.cfg.HAProxy); err != nil {
+		return err
+	}
+	return n.askHAProxy(ctx)
+}
+
+func (n *Node) readTokens(context.Context) (err error) {
+	n.access, err = tokens(n.cfg)
+	return err
+}
+
+func (n *Node) readLocal(context.Context) (err error) {
+	n.local, err = n.localServices()
+	return err
+}
+
+func (n *Node) readUsers(context.Context) (err error) {
+	n.users, err = globalUsers(n.cfg)
+	return err
 }
 
 // onClose adds what Run's end, or a failing Open, has to undo.

@@ -64,11 +64,8 @@ func (n *Node) openProxy(context.Context) error {
 
 // proxyOptions completes the environment with what only the node knows.
 func (n *Node) proxyOptions() (proxy.Options, error) {
-	o := n.cfg.Proxy
+	o := n.haproxyUser()
 	var err error
-	if o.CfgDir, err = filepath.Abs(o.CfgDir); err != nil {
-		return o, fmt.Errorf("%s: %w", setCfgDir, err)
-	}
 	if o.RunDir, err = n.runDir(o.CfgDir); err != nil {
 		return o, err
 	}
@@ -81,11 +78,37 @@ func (n *Node) proxyOptions() (proxy.Options, error) {
 		o.OpenBox = key.Open
 	}
 	o.AuthKey = key.AuthKey()
-	o.Users, err = globalUsers(n.cfg, key)
+	if err := n.users.Protect(key); err != nil {
+		return o, fmt.Errorf("USERS: %w", err)
+	}
+	o.Users = n.users.Users
+	return o, nil
+}
+
+// haproxyUser are the options with the user that HAProxy's workers become.
+func (n *Node) haproxyUser() proxy.Options {
+	o := n.cfg.Proxy
 	if os.Geteuid() == 0 && o.User == "" {
 		o.User, o.Group = "haproxy", "haproxy"
 	}
-	return o, err
+	return o
+}
+
+// askHAProxy asks the program about the settings, before anything starts.
+func (n *Node) askHAProxy(ctx context.Context) error {
+	dir, err := os.MkdirTemp(n.cfg.Proxy.CfgDir, proxy.StagingPrefix)
+	if err != nil { // that directory has a problem of its own
+		dir, err = os.MkdirTemp("", proxy.StagingPrefix)
+	}
+	if err != nil {
+		return fmt.Errorf("make a directory to ask HAProxy about the settings: %w", err)
+	}
+	defer os.RemoveAll(dir)
+	certificate, err := certs.New(certs.Config{FallbackFile: filepath.Join(dir, "self-signed.pem"), WriteFile: WriteFile, Now: time.Now}).Fallback()
+	if err != nil {
+		return err
+	}
+	return proxy.SettingsCheck{Options: n.haproxyUser(), Checker: n.haproxy, Dir: dir, Certificate: certificate}.Run(ctx)
 }
 
 // accessLog takes the lines of HAProxy's access log; nil if there is none.
