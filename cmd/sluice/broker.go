@@ -46,10 +46,7 @@ store out and end the broker within 10 seconds.`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := flags.config(cmd.Flags(), readVariables(environ))
-			if err != nil {
-				return err
-			}
+			cfg := flags.config(cmd.Flags(), readVariables(environ))
 			cfg.Version, cfg.Logger = version, newLogger(cmd.ErrOrStderr(), flags.logLevel)
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -83,11 +80,13 @@ func (f *brokerFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn, error")
 }
 
-// config joins flags and SLUICE_ variables, flags first.
-func (f *brokerFlags) config(fs *pflag.FlagSet, env variables) (node.BrokerConfig, error) {
-	err := env.fillFlags(fs)
+// config joins flags and SLUICE_ variables, flags first. What cannot be read is left to
+// node.RunBroker, which tells all problems at once.
+func (f *brokerFlags) config(fs *pflag.FlagSet, env variables) node.BrokerConfig {
+	err := errors.Join(env.fillFlags(fs), makeAbsolute(fs, "data-dir", "secrets-dir"))
 	if _, levelErr := zerolog.ParseLevel(f.logLevel); levelErr != nil {
 		err = errors.Join(err, fmt.Errorf("--log-level (SLUICE_LOG_LEVEL) %q is unknown: use debug, info, warn or error", f.logLevel))
 	}
-	return f.cfg, err
+	f.cfg.Problems = err
+	return f.cfg
 }

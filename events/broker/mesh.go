@@ -72,7 +72,7 @@ func StartMesh(cfg MeshConfig) (*Mesh, error) {
 			return nil, err
 		}
 	}
-	host, port, err := listenAddress("--peers-listen", cfg.Listen)
+	host, port, err := listenAddress(settingPeers, cfg.Listen)
 	if err != nil {
 		return nil, err
 	}

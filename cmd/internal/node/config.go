@@ -16,6 +16,7 @@ import (
 
 	"sluice/crdt/service"
 	"sluice/events"
+	"sluice/events/broker"
 	"sluice/events/consul"
 	"sluice/events/stream"
 	"sluice/events/swarm"
@@ -170,7 +171,7 @@ const (
 	setCfgDir     setting = "--cfg-dir (SLUICE_CFG_DIR)"
 	setNamespace  setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
 	setURL        setting = "--nats-url (SLUICE_NATS_URL)"
-	setListen     setting = "--nats-listen (SLUICE_NATS_LISTEN)"
+	setListen     setting = broker.SettingListen
 	setLogSize    setting = "--log-size (SLUICE_LOG_SIZE)"
 	setLogCopies  setting = "--log-replicas (SLUICE_LOG_REPLICAS)"
 	setCheckpoint setting = "--checkpoint-every (SLUICE_CHECKPOINT_EVERY)"
@@ -178,7 +179,7 @@ const (
 	setDomainAlgo setting = "SERVICE_DOMAIN_ALGO"
 	setKey        setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
 	setTokens     setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
-	setNATSToken  setting = "--nats-token-file (SLUICE_NATS_TOKEN_FILE, secret sluice_nats_token)"
+	setNATSToken  setting = broker.SettingToken
 	setPeers      setting = "--peers (SLUICE_PEERS)"
 	setPeerListen setting = "--peers-listen (SLUICE_PEERS_LISTEN)"
 	setPeerSecret setting = "--peers-secret-file (SLUICE_PEERS_SECRET_FILE, secret sluice_peers_secret)"

@@ -37,6 +37,7 @@ type Node struct {
 	haproxy  haproxy.Binary
 	local    []service.Service // of the environment, sorted by name
 	users    service.Service   // has the users of the environment
+	client   string            // address of the embedded NATS's clients, empty without one
 	// What the settings' files hold: the token of the embedded NATS's clients, that for
 	// Consul, and the mesh's secret.
 	token, consulToken, secret string
@@ -263,7 +264,7 @@ func (n *Node) announce() {
 		log.Warn().Msg("--insecure-api: anybody who reaches the API can change the proxy; give callers tokens instead (--tokens-file)")
 	}
 	log.Info().Str("version", n.cfg.Version).Str("name", n.cfg.Name).Stringer("api", n.api.Addr()).
-		Str("namespace", n.cfg.Namespace).Bool("embedded_log", n.cfg.NATS.Embedded()).Msg("sluice runs")
+		Str("namespace", n.cfg.Namespace).Bool("embedded_log", n.cfg.NATS.Embedded()).Str("nats", n.client).Msg("sluice runs")
 }
 
 // drain lets load balancers turn away while everything still works.

@@ -27,7 +27,7 @@ func (n *Node) openLog(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		cfg.URL, cfg.InProcess = "", b
+		cfg.URL, cfg.InProcess, n.client = "", b, b.ClientURL()
 		if logCfg.MaxBytes == 0 {
 			logCfg.MaxBytes = min(stream.DefaultMaxBytes, b.MaxStore()/2)
 		}
