@@ -18,6 +18,7 @@ import (
 // newBrokerCommand is the log node. environ is the environment, as os.Environ returns it.
 func newBrokerCommand(version string, environ []string) *cobra.Command {
 	flags := &brokerFlags{cfg: node.DefaultBrokerConfig()}
+	flags.cfg.HealthAddr = healthAddr(readVariables(environ))
 	cmd := &cobra.Command{
 		Use:   "broker",
 		Short: "Run a log node: a NATS server with the durable log, no proxy",
@@ -31,7 +32,7 @@ its volume has everything; one that comes back empty is filled again by the repl
 
 Clients are known by one shared token, by nkeys, or by certificates. Every flag has a
 variable: --nats-listen is SLUICE_NATS_LISTEN. GET /healthz at --health-addr is 200 while the
-store works; "sluice healthcheck" asks exactly there by default. SIGTERM and SIGINT write the
+store works; "sluice healthcheck" asks exactly there, in the same environment. SIGTERM and SIGINT write the
 store out and end the broker within 10 seconds.`,
 		Example: `  # in a container: the token is the secret sluice_nats_token, the log is in /var/lib/sluice
   sluice broker
