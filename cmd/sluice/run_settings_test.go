@@ -58,7 +58,7 @@ func TestAllBadSettingsAtOnce(t *testing.T) {
 		t.Fatal(err)
 	}
 	env := []string{
-		"SLUICE_LOG_SIZE=much", "TIMEOUT_CLIENT=soon", "TIMEOUT_SERVER=-1", "DEFAULT_PORTS=0,70000", "CA_FILE=/nope", "EXTRA_GLOBAL=foo bar", "USERS=\xff:x",
+		"SLUICE_CONSUL_ADDR=a b", "SLUICE_CONSUL_PREFIX=/", "SLUICE_LOG_SIZE=much", "TIMEOUT_CLIENT=soon", "TIMEOUT_SERVER=-1", "DEFAULT_PORTS=0,70000", "CA_FILE=/nope", "EXTRA_GLOBAL=foo bar", "USERS=\xff:x",
 		"DFP_SERVICE_SERVICE_NAME=a", "DFP_SERVICE_PORT=x", "DFP_SERVICE_2_SERVICE_NAME=b/c", "DFP_SERVICE_2_PORT=80", "DFP_SERVICE_2_SERVICE_PATH=/b",
 	}
 	got := refused(t, env, append(startArgs(t, dir), "--tokens-file", tokens, "--cluster-key-file", filepath.Join(dir, "none"), "--nats-listen", "127.0.0.1:x", "--log-level", "loud")...)
@@ -66,7 +66,7 @@ func TestAllBadSettingsAtOnce(t *testing.T) {
 	want := []string{
 		"--log-size (SLUICE_LOG_SIZE)", "--log-level (SLUICE_LOG_LEVEL)", "DEFAULT_PORTS: port item \"0\"", "DEFAULT_PORTS: port item \"70000\"", "TIMEOUT_CLIENT: ",
 		"TIMEOUT_SERVER", "CA_FILE: ", "--nats-listen (SLUICE_NATS_LISTEN)", "EXTRA_GLOBAL: ", "--tokens-file (SLUICE_TOKENS_FILE", "USERS: ",
-		"DFP_SERVICE_PORT: ", "DFP_SERVICE_2_SERVICE_NAME: ", "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE",
+		"--consul-addr (SLUICE_CONSUL_ADDR", "--consul-prefix (SLUICE_CONSUL_PREFIX)", "DFP_SERVICE_PORT: ", "DFP_SERVICE_2_SERVICE_NAME: ", "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE",
 	}
 	for _, setting := range want {
 		n := 0

@@ -82,7 +82,7 @@ func TestWatch(t *testing.T) {
 	env := []string{"SLUICE_TOKEN=" + writeToken, "SLUICE_API=http://" + freeAddr(t) + "," + serve(t, b), "DF_DOCKER_HOST=" + docker.Host, "DF_NOTIFY_LABEL=my.notify", "DF_SERVICE_NAME_PREFIX=dc1"}
 	log, stop := background(t, env, "watch", "--metrics-addr", metrics, "--docker-interval", "1s")
 	within(t, "it says what it waits for", func() bool { return strings.Contains(log.String(), "cannot compare Docker and the state") })
-	if status, text := health(t, metrics); status != http.StatusServiceUnavailable || !strings.Contains(text, "never compared yet: ") {
+	if status, text := health(t, metrics); status != http.StatusServiceUnavailable || !strings.Contains(text, "to its end yet: ") {
 		t.Errorf("before the first look: %d %s", status, text)
 	}
 	docker.Fault(nil)
@@ -154,7 +154,7 @@ func TestWatchAnswersTheHealthcheckByDefault(t *testing.T) {
 	log, stop := background(t, env, "watch")
 	within(t, "it answers", func() bool {
 		got := sluice(t, env, "", "healthcheck")
-		return got.code == exitFailed && strings.Contains(got.err, "never compared yet")
+		return got.code == exitFailed && strings.Contains(got.err, "to its end yet")
 	})
 	if code := stop(); code != exitDone {
 		t.Errorf("exit code %d: %s", code, log)

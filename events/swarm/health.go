@@ -30,14 +30,14 @@ func (w *Watcher) Healthy() error {
 	patience := 3*w.cfg.Interval + time.Minute
 	switch last, err := w.health.last, w.health.err; {
 	case last.IsZero() && err != nil:
-		return fmt.Errorf("Docker and the state were never compared yet: %w", err)
+		return fmt.Errorf("no look at Docker and the state has come to its end yet: %w", err)
 	case last.IsZero():
-		return errors.New("Docker and the state were never compared yet")
+		return errors.New("no look at Docker and the state has come to its end yet")
 	case time.Since(last) <= patience:
 		return nil
 	case err != nil:
-		return fmt.Errorf("Docker and the state were not compared for %s: %w", time.Since(last).Round(time.Second), err)
+		return fmt.Errorf("no look at Docker and the state has come to its end for %s: %w", time.Since(last).Round(time.Second), err)
 	default:
-		return fmt.Errorf("Docker and the state were not compared for %s: a look does not end", time.Since(last).Round(time.Second))
+		return fmt.Errorf("no look at Docker and the state has come to its end for %s", time.Since(last).Round(time.Second))
 	}
 }

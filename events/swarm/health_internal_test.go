@@ -26,7 +26,7 @@ func TestHealthy(t *testing.T) {
 				t.Errorf("%q does not say %q", err, part)
 			}
 		}
-		want("never compared yet")
+		want("end yet")
 		w.failed(errors.New("no Docker"), time.Second)
 		want("no Docker")
 		w.succeeded()
@@ -39,6 +39,6 @@ func TestHealthy(t *testing.T) {
 		w.succeeded()
 		want("")
 		time.Sleep(91 * time.Second)
-		want("does not end")
+		want("end for 1m31s")
 	})
 }

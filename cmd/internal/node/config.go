@@ -165,25 +165,27 @@ func (s setting) problem(value, problem, remedy string) error {
 
 // Settings named in problems.
 const (
-	setName       setting = "--name (SLUICE_NAME)"
-	setAPIAddr    setting = "--api-addr (SLUICE_API_ADDR, IP and PORT)"
-	setDataDir    setting = "--data-dir (SLUICE_DATA_DIR)"
-	setCfgDir     setting = "--cfg-dir (SLUICE_CFG_DIR)"
-	setNamespace  setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
-	setURL        setting = "--nats-url (SLUICE_NATS_URL)"
-	setListen     setting = broker.SettingListen
-	setLogSize    setting = "--log-size (SLUICE_LOG_SIZE)"
-	setLogCopies  setting = "--log-replicas (SLUICE_LOG_REPLICAS)"
-	setCheckpoint setting = "--checkpoint-every (SLUICE_CHECKPOINT_EVERY)"
-	setSeparator  setting = "SEPARATOR"
-	setDomainAlgo setting = "SERVICE_DOMAIN_ALGO"
-	setKey        setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
-	setTokens     setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
-	setNATSToken  setting = broker.SettingToken
-	setPeers      setting = "--peers (SLUICE_PEERS)"
-	setPeerListen setting = "--peers-listen (SLUICE_PEERS_LISTEN)"
-	setPeerSecret setting = "--peers-secret-file (SLUICE_PEERS_SECRET_FILE, secret sluice_peers_secret)"
-	setConsul     setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
+	setName         setting = "--name (SLUICE_NAME)"
+	setAPIAddr      setting = "--api-addr (SLUICE_API_ADDR, IP and PORT)"
+	setDataDir      setting = "--data-dir (SLUICE_DATA_DIR)"
+	setCfgDir       setting = "--cfg-dir (SLUICE_CFG_DIR)"
+	setNamespace    setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
+	setURL          setting = "--nats-url (SLUICE_NATS_URL)"
+	setListen       setting = broker.SettingListen
+	setLogSize      setting = "--log-size (SLUICE_LOG_SIZE)"
+	setLogCopies    setting = "--log-replicas (SLUICE_LOG_REPLICAS)"
+	setCheckpoint   setting = "--checkpoint-every (SLUICE_CHECKPOINT_EVERY)"
+	setSeparator    setting = "SEPARATOR"
+	setDomainAlgo   setting = "SERVICE_DOMAIN_ALGO"
+	setKey          setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
+	setTokens       setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
+	setNATSToken    setting = broker.SettingToken
+	setPeers        setting = "--peers (SLUICE_PEERS)"
+	setPeerListen   setting = "--peers-listen (SLUICE_PEERS_LISTEN)"
+	setPeerSecret   setting = "--peers-secret-file (SLUICE_PEERS_SECRET_FILE, secret sluice_peers_secret)"
+	setConsulAddr   setting = "--consul-addr (SLUICE_CONSUL_ADDR, CONSUL_ADDRESS)"
+	setConsulPrefix setting = "--consul-prefix (SLUICE_CONSUL_PREFIX)"
+	setConsul       setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
 )
 
 // Validate reports every problem that can be told without starting anything, joined.
@@ -212,9 +214,20 @@ func (c Config) Validate() error {
 		errs = append(errs, c.Docker.Validate())
 	}
 	errs = append(errs, c.checkPeers())
-	if len(c.Consul.Addrs) > 0 {
-		_, err := consul.New(consul.Config{Addrs: c.Consul.Addrs, Namespace: "any", Prefix: c.Consul.Prefix})
-		errs = append(errs, err)
+	errs = append(errs, c.checkConsul())
+	return errors.Join(errs...)
+}
+
+func (c Config) checkConsul() error {
+	if len(c.Consul.Addrs) == 0 {
+		return nil
+	}
+	var errs []error
+	if _, err := consul.New(consul.Config{Addrs: c.Consul.Addrs, Namespace: "any"}); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", setConsulAddr, err))
+	}
+	if _, err := consul.New(consul.Config{Addrs: []string{"127.0.0.1:8500"}, Namespace: "any", Prefix: c.Consul.Prefix}); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", setConsulPrefix, err))
 	}
 	return errors.Join(errs...)
 }

@@ -84,47 +84,6 @@ func (n *Node) open(ctx context.Context) error {
 	return nil
 }
 
-// check reports all problems that can be told before anything starts, and reads what the
-// settings name.
-func (n *Node) check(ctx context.Context) error {
-	errs := []error{n.cfg.Validate()}
-	for _, step := range []func(context.Context) error{n.findHAProxy, n.readTokens, n.readLocal, n.readUsers, n.readNATSToken, n.readConsulToken} {
-		errs = append(errs, step(ctx))
-	}
-	// Without a file of it a key may have to be written, which a start that fails must not do.
-	if n.cfg.clusterKeyPath() != "" || errors.Join(errs...) == nil {
-		var err error
-		if n.key, err = clusterKey(n.cfg); err == nil && len(n.cfg.Peers.Names) > 0 {
-			n.secret, err = n.meshSecret()
-		}
-		errs = append(errs, err)
-	}
-	return errors.Join(errs...)
-}
-
-// findHAProxy finds the program and asks it about the settings.
-func (n *Node) findHAProxy(ctx context.Context) (err error) {
-	if n.haproxy, err = haproxy.Find(ctx, n.cfg.HAProxy); err != nil {
-		return err
-	}
-	return n.askHAProxy(ctx)
-}
-
-func (n *Node) readTokens(context.Context) (err error) {
-	n.access, err = tokens(n.cfg)
-	return err
-}
-
-func (n *Node) readLocal(context.Context) (err error) {
-	n.local, err = n.localServices()
-	return err
-}
-
-func (n *Node) readUsers(context.Context) (err error) {
-	n.users, err = globalUsers(n.cfg)
-	return err
-}
-
 // onClose adds what Run's end, or a failing Open, has to undo.
 func (n *Node) onClose(f func() error) { n.closers = append(n.closers, f) }
 

@@ -94,23 +94,6 @@ func (n *Node) haproxyUser() proxy.Options {
 	return o
 }
 
-// askHAProxy asks the program about the settings, before anything starts.
-func (n *Node) askHAProxy(ctx context.Context) error {
-	dir, err := os.MkdirTemp(n.cfg.Proxy.CfgDir, proxy.StagingPrefix)
-	if err != nil { // that directory has a problem of its own
-		dir, err = os.MkdirTemp("", proxy.StagingPrefix)
-	}
-	if err != nil {
-		return fmt.Errorf("make a directory to ask HAProxy about the settings: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	certificate, err := certs.New(certs.Config{FallbackFile: filepath.Join(dir, "self-signed.pem"), WriteFile: WriteFile, Now: time.Now}).Fallback()
-	if err != nil {
-		return err
-	}
-	return proxy.SettingsCheck{Options: n.haproxyUser(), Checker: n.haproxy, Dir: dir, Certificate: certificate}.Run(ctx)
-}
-
 // accessLog takes the lines of HAProxy's access log; nil if there is none.
 func (n *Node) accessLog() func(line string) {
 	if !n.cfg.Proxy.AccessLog.Enabled {
