@@ -18,12 +18,24 @@ type Bind struct {
 	TLS  bool
 	// Options are further words of the bind line, as the operator gave them.
 	Options string
+	// Setting is where it comes from: DefaultPorts or BindPorts.
+	Setting string
 }
 
-// ParseBinds reads DEFAULT_PORTS or BIND_PORTS: a comma list of "8000", "8443:ssl" or
-// "127.0.0.1:8443:ssl", bind options after a blank. addr precedes every item that has no
-// address of its own. All bad items are reported at once.
-func ParseBinds(list, addr string) ([]Bind, error) {
+// Settings that list ports.
+const (
+	DefaultPorts = "DEFAULT_PORTS"
+	BindPorts    = "BIND_PORTS"
+)
+
+// ParseBinds reads DEFAULT_PORTS or BIND_PORTS, named by setting: a comma list of "8000",
+// "8443:ssl" or "127.0.0.1:8443:ssl", bind options after a blank. addr precedes every item
+// that has no address of its own; if it is none, which Options.Validate reports, "*" does.
+// All bad items are reported at once.
+func ParseBinds(setting, list, addr string) ([]Bind, error) {
+	if addrProblem(addr) != "" {
+		addr = "*"
+	}
 	var binds []Bind
 	var errs []error
 	for item := range strings.SplitSeq(list, ",") {
@@ -33,9 +45,10 @@ func ParseBinds(list, addr string) ([]Bind, error) {
 		}
 		b, err := parseBind(item, addr)
 		if err != nil {
-			errs = append(errs, err)
+			errs = append(errs, fmt.Errorf("%s: %w", setting, err))
 			continue
 		}
+		b.Setting = setting
 		binds = append(binds, b)
 	}
 	return binds, errors.Join(errs...)
@@ -58,11 +71,8 @@ func parseBind(item, addr string) (Bind, error) {
 	if b.Addr == "" || b.Addr == "0.0.0.0" {
 		b.Addr = "*"
 	}
-	if strings.Contains(b.Addr, ":") && !(strings.HasPrefix(b.Addr, "[") && strings.HasSuffix(b.Addr, "]")) {
-		return fail("an IPv6 address stands in brackets")
-	}
-	if !plainWord(b.Addr) {
-		return fail("the address holds characters that no address has")
+	if problem := addrProblem(b.Addr); problem != "" {
+		return fail(problem)
 	}
 	n, err := strconv.Atoi(port)
 	if err != nil || n < 1 || n > 65535 {
@@ -70,6 +80,17 @@ func parseBind(item, addr string) (Bind, error) {
 	}
 	b.Port = n
 	return b, nil
+}
+
+// addrProblem says why nothing can listen on an address, "" if that is not known.
+func addrProblem(addr string) string {
+	switch {
+	case strings.Contains(addr, ":") && !(strings.HasPrefix(addr, "[") && strings.HasSuffix(addr, "]")):
+		return "an IPv6 address stands in brackets"
+	case !plainWord(addr):
+		return "the address holds characters that no address has"
+	}
+	return ""
 }
 
 // Address is the form that net.Listen takes.

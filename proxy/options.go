@@ -82,7 +82,7 @@ type Options struct {
 func DefaultOptions() Options {
 	return Options{
 		CfgDir: "/cfg", CertsDir: "/certs", ErrorfilesDir: "/errorfiles", SecretsDir: "/run/secrets",
-		Binds:    []Bind{{Addr: "*", Port: 80}, {Addr: "*", Port: 443, TLS: true}},
+		Binds:    []Bind{{Addr: "*", Port: 80, Setting: DefaultPorts}, {Addr: "*", Port: 443, TLS: true, Setting: DefaultPorts}},
 		BindAddr: "*",
 		Timeouts: Timeouts{
 			Connect: 5, Client: 20, Server: 20, Queue: 30, Tunnel: 3600, HTTPRequest: 5, HTTPKeepAlive: 15,
@@ -109,13 +109,13 @@ func (o *Options) Validate() error {
 	var errs []error
 	bad := func(format string, args ...any) { errs = append(errs, fmt.Errorf(format, args...)) }
 	if !filepath.IsAbs(o.CfgDir) {
-		bad("configuration directory %q: give an absolute path", o.CfgDir)
+		bad("--cfg-dir (SLUICE_CFG_DIR) %.200q: give an absolute path", o.CfgDir)
 	}
 	if dir := o.runDir(); len(dir) > maxRunDir {
 		bad("run directory %.40q…: %d bytes leave no room for socket names, use a path of at most %d", dir, len(dir), maxRunDir)
 	}
 	if len(o.Binds) == 0 {
-		bad("ports: none given, set DEFAULT_PORTS")
+		bad("DEFAULT_PORTS: no port is given; give one, e.g. 8000 or 8443:ssl")
 	}
 	if o.DefaultReqMode != "http" {
 		bad("DEFAULT_REQ_MODE %q: only http can be routed here; give tcp services reqMode=tcp and srcPort", o.DefaultReqMode)
@@ -128,32 +128,13 @@ func (o *Options) Validate() error {
 	}
 	errs = append(errs, o.Timeouts.problems()...)
 	errs = append(errs, o.Stats.problems()...)
-	errs = append(errs, o.rawProblems()...)
+	if strings.ContainsAny(o.User+o.Group, "\r\n\x00") {
+		bad("user %q, group %q: not a name", o.User, o.Group)
+	}
+	for _, s := range settings() {
+		errs = append(errs, s.check(o))
+	}
 	return errors.Join(errs...)
-}
-
-func (o *Options) rawProblems() []error {
-	var errs []error
-	for _, item := range o.CaptureRequestHeader {
-		if !captureItem.MatchString(item) {
-			errs = append(errs, fmt.Errorf("CAPTURE_REQUEST_HEADER %q: use Name:length", item))
-		}
-	}
-	named := map[string][]string{
-		"EXTRA_GLOBAL": o.ExtraGlobal, "EXTRA_FRONTEND": o.ExtraFrontend, "RESOLVERS": o.Resolvers,
-		"COMPRESSION_ALGO": {o.CompressionAlgo}, "COMPRESSION_TYPE": {o.CompressionType}, "SSL_BIND_OPTIONS": {o.SSLBindOptions},
-		"SSL_BIND_CIPHERS": {o.SSLBindCiphers}, "CA_FILE": {o.CAFile}, "CRT_LIST_PATH": {o.CrtList},
-		"DEBUG_HTTP_FORMAT": {o.AccessLog.HTTPFormat}, "DEBUG_TCP_FORMAT": {o.AccessLog.TCPFormat},
-		"--bind-addr": {o.BindAddr}, "user": {o.User, o.Group},
-	}
-	for _, name := range sortedKeys(named) {
-		for _, line := range named[name] {
-			if strings.ContainsAny(line, "\r\n\x00") {
-				errs = append(errs, fmt.Errorf("%s: a line holds a line break or NUL", name))
-			}
-		}
-	}
-	return errs
 }
 
 func (t *Timeouts) problems() []error {

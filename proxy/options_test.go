@@ -19,7 +19,7 @@ import (
 )
 
 func TestParseBinds(t *testing.T) {
-	got, err := proxy.ParseBinds("8000, 8443:ssl,9000 accept-proxy,[::1]:81:ssl strict-sni,0.0.0.0:82", "127.0.0.1")
+	got, err := proxy.ParseBinds("DEFAULT_PORTS", "8000, 8443:ssl,9000 accept-proxy,[::1]:81:ssl strict-sni,0.0.0.0:82", "127.0.0.1")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -27,11 +27,14 @@ func TestParseBinds(t *testing.T) {
 		{Addr: "127.0.0.1", Port: 8000}, {Addr: "127.0.0.1", Port: 8443, TLS: true},
 		{Addr: "127.0.0.1", Port: 9000, Options: "accept-proxy"}, {Addr: "[::1]", Port: 81, TLS: true, Options: "strict-sni"}, {Addr: "*", Port: 82},
 	}
+	for i := range want {
+		want[i].Setting = "DEFAULT_PORTS"
+	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("binds (-want +got):\n%s", diff)
 	}
-	_, err = proxy.ParseBinds("0,x,1:2:3:4,70000", "*")
-	if err == nil || strings.Count(err.Error(), "port item") != 4 {
+	_, err = proxy.ParseBinds("BIND_PORTS", "0,x,1:2:3:4,70000", "*")
+	if err == nil || strings.Count(err.Error(), "BIND_PORTS: port item") != 4 {
 		t.Errorf("want all four problems, got %v", err)
 	}
 }
@@ -39,7 +42,7 @@ func TestParseBinds(t *testing.T) {
 func FuzzParseBinds(f *testing.F) {
 	f.Add("8000,8443:ssl x y", "*")
 	f.Fuzz(func(t *testing.T, list, addr string) {
-		binds, err := proxy.ParseBinds(list, addr)
+		binds, err := proxy.ParseBinds("x", list, addr)
 		if err != nil {
 			return
 		}

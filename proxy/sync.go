@@ -213,28 +213,18 @@ func (m *Model) hasLocal() bool {
 	return false
 }
 
-const stagingPrefix = ".check-"
+// StagingPrefix begins the names of directories with configurations that HAProxy is only
+// asked about.
+const StagingPrefix = ".check-"
 
 // stage writes the model beside the live files and asks HAProxy about it.
 func (c *Controller) stage(ctx context.Context, m *Model) error {
-	dir, err := os.MkdirTemp(c.options.runDir(), stagingPrefix)
-	if err != nil {
-		return fmt.Errorf("make staging directory: %w", err)
-	}
-	defer os.RemoveAll(dir)
-	if err := writeStaging(dir, m.Files(0)); err != nil {
-		return err
-	}
-	err = c.cfg.Process.Check(ctx, filepath.Join(dir, ConfigFile))
-	if verdict := (*Verdict)(nil); errors.As(err, &verdict) {
-		verdict.Text = strings.ReplaceAll(verdict.Text, dir+"/", "")
-	}
-	return err
+	return staged(ctx, c.cfg.Process, c.options.runDir(), m)
 }
 
 // sweepStaging removes what a killed process left behind: copies may hold keys.
 func (c *Controller) sweepStaging() {
-	left, err := filepath.Glob(filepath.Join(c.options.runDir(), stagingPrefix+"*"))
+	left, err := filepath.Glob(filepath.Join(c.options.runDir(), StagingPrefix+"*"))
 	for _, dir := range left {
 		err = errors.Join(err, os.RemoveAll(dir))
 	}

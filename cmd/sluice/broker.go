@@ -18,6 +18,7 @@ import (
 // newBrokerCommand is the log node. environ is the environment, as os.Environ returns it.
 func newBrokerCommand(version string, environ []string) *cobra.Command {
 	flags := &brokerFlags{cfg: node.DefaultBrokerConfig()}
+	flags.cfg.HealthAddr = healthAddr(readVariables(environ))
 	cmd := &cobra.Command{
 		Use:   "broker",
 		Short: "Run a log node: a NATS server with the durable log, no proxy",
@@ -31,7 +32,7 @@ its volume has everything; one that comes back empty is filled again by the repl
 
 Clients are known by one shared token, by nkeys, or by certificates. Every flag has a
 variable: --nats-listen is SLUICE_NATS_LISTEN. GET /healthz at --health-addr is 200 while the
-store works; "sluice healthcheck" asks exactly there by default. SIGTERM and SIGINT write the
+store works; "sluice healthcheck" asks exactly there, in the same environment. SIGTERM and SIGINT write the
 store out and end the broker within 10 seconds.`,
 		Example: `  # in a container: the token is the secret sluice_nats_token, the log is in /var/lib/sluice
   sluice broker
@@ -46,10 +47,7 @@ store out and end the broker within 10 seconds.`,
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := flags.config(cmd.Flags(), readVariables(environ))
-			if err != nil {
-				return err
-			}
+			cfg := flags.config(cmd.Flags(), readVariables(environ))
 			cfg.Version, cfg.Logger = version, newLogger(cmd.ErrOrStderr(), flags.logLevel)
 			ctx, stop := signal.NotifyContext(cmd.Context(), os.Interrupt, syscall.SIGTERM)
 			defer stop()
@@ -83,11 +81,13 @@ func (f *brokerFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn, error")
 }
 
-// config joins flags and SLUICE_ variables, flags first.
-func (f *brokerFlags) config(fs *pflag.FlagSet, env variables) (node.BrokerConfig, error) {
-	err := env.fillFlags(fs)
+// config joins flags and SLUICE_ variables, flags first. What cannot be read is left to
+// node.RunBroker, which tells all problems at once.
+func (f *brokerFlags) config(fs *pflag.FlagSet, env variables) node.BrokerConfig {
+	err := errors.Join(env.fillFlags(fs), makeAbsolute(fs, "data-dir", "secrets-dir"))
 	if _, levelErr := zerolog.ParseLevel(f.logLevel); levelErr != nil {
 		err = errors.Join(err, fmt.Errorf("--log-level (SLUICE_LOG_LEVEL) %q is unknown: use debug, info, warn or error", f.logLevel))
 	}
-	return f.cfg, err
+	f.cfg.Problems = err
+	return f.cfg
 }

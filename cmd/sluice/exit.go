@@ -7,6 +7,7 @@ import (
 	"net/http"
 	"strings"
 
+	"sluice/cmd/internal/node"
 	"sluice/crdt/service"
 	"sluice/events/api"
 )
@@ -48,6 +49,9 @@ func printError(w io.Writer, err error) {
 	switch {
 	case errors.Is(err, api.ErrUnreachable):
 		fmt.Fprintf(w, "sluice: %s; name another replica with --api (SLUICE_API)\n", printable(err.Error()))
+		return
+	case errors.As(err, &p) && p.Status == http.StatusUnauthorized:
+		fmt.Fprintf(w, "sluice: %v\n", node.ErrToken)
 		return
 	case !errors.As(err, &p) || len(p.Errors) < 2:
 		// The problems of a configuration are one per line.

@@ -43,10 +43,7 @@ then the HTTP ports are closed. SIGTERM drains it for 5 seconds first, SIGINT do
 		Args:         cobra.NoArgs,
 		SilenceUsage: true,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			cfg, err := flags.config(cmd.Flags(), readVariables(environ))
-			if err != nil {
-				return err
-			}
+			cfg := flags.config(cmd.Flags(), readVariables(environ))
 			cfg.Version = version
 			cfg.Logger = newLogger(cmd.ErrOrStderr(), flags.logLevel)
 			tune(readVariables(environ))
@@ -144,8 +141,8 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 }
 
 // config joins flags, SLUICE_ variables and Docker Flow Proxy's variables, in this order of
-// precedence. All problems are reported at once.
-func (f *runFlags) config(fs *pflag.FlagSet, env variables) (node.Config, error) {
+// precedence. What cannot be read is left to node.Open, which tells all problems at once.
+func (f *runFlags) config(fs *pflag.FlagSet, env variables) node.Config {
 	errs := []error{env.fillFlags(fs)}
 	if _, err := zerolog.ParseLevel(f.logLevel); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level (SLUICE_LOG_LEVEL) %q is unknown: use debug, info, warn or error", f.logLevel))
@@ -153,6 +150,7 @@ func (f *runFlags) config(fs *pflag.FlagSet, env variables) (node.Config, error)
 	dockerFlags{&f.cfg.Docker}.fill(fs, env)
 	f.cfg.Proxy.BindAddr = f.bindAddr
 	f.cfg.Consul.Addrs = f.consul
+	errs = append(errs, makeAbsolute(fs, "data-dir", "cfg-dir", "certs-dir", "errorfiles-dir", "secrets-dir", "templates-dir"))
 	errs = append(errs, applyDFP(&f.cfg, env))
 	if !fs.Changed("consul-addr") && env["CONSUL_ADDRESS"] != "" {
 		f.cfg.Consul.Addrs = strings.Split(env["CONSUL_ADDRESS"], ",")
@@ -161,6 +159,6 @@ func (f *runFlags) config(fs *pflag.FlagSet, env variables) (node.Config, error)
 		f.cfg.Namespace = f.cfg.Instance
 	}
 	f.cfg.APIAddr = apiAddr(f.cfg.APIAddr, env)
-	errs = append(errs, f.cfg.Validate())
-	return f.cfg, errors.Join(errs...)
+	f.cfg.Problems = errors.Join(errs...)
+	return f.cfg
 }

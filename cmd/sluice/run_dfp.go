@@ -3,8 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -26,9 +28,12 @@ var dfpVariables = []dfpVariable{
 	{"PROXY_INSTANCE_NAME", text(func(c *node.Config) *string { return &c.Instance })},
 	{"FILTER_PROXY_INSTANCE_NAME", boolean(func(c *node.Config) *bool { return &c.FilterInstance })},
 	{"SKIP_ADDRESS_VALIDATION", func(c *node.Config, v string) error {
-		skip, err := strconv.ParseBool(v)
+		var skip bool
+		if err := boolean(func(*node.Config) *bool { return &skip })(c, v); err != nil {
+			return err
+		}
 		c.LookupHosts = !skip
-		return err
+		return nil
 	}},
 	{"SERVICE_NAME", text(func(c *node.Config) *string { return &c.ServiceName })},
 	{"LISTENER_ADDRESS", list(",", func(c *node.Config) *[]string { return &c.Listener.Addrs })},
@@ -67,9 +72,9 @@ var dfpVariables = []dfpVariable{
 	{"SSL_BIND_OPTIONS", text(func(c *node.Config) *string { return &c.Proxy.SSLBindOptions })},
 	{"SSL_BIND_CIPHERS", text(func(c *node.Config) *string { return &c.Proxy.SSLBindCiphers })},
 	{"ENABLE_H2", boolean(func(c *node.Config) *bool { return &c.Proxy.EnableH2 })},
-	{"CRT_LIST_PATH", text(func(c *node.Config) *string { return &c.Proxy.CrtList })},
+	{"CRT_LIST_PATH", path(func(c *node.Config) *string { return &c.Proxy.CrtList })},
 	{"PREFERRED_CERTIFICATE", list(",", func(c *node.Config) *[]string { return &c.Proxy.PreferredCertificate })},
-	{"CA_FILE", text(func(c *node.Config) *string { return &c.Proxy.CAFile })},
+	{"CA_FILE", path(func(c *node.Config) *string { return &c.Proxy.CAFile })},
 }
 
 // dfpWithout are variables that change nothing here, with what takes their place.
@@ -78,6 +83,8 @@ var dfpWithout = map[string]string{
 	"RECONFIGURE_ATTEMPTS":    "loads are verified and retried",
 	"TERMINATE_ON_RELOAD":     "loads never cut connections",
 	"CFG_TEMPLATE_PATH":       "the base configuration is built in; use EXTRA_GLOBAL and EXTRA_FRONTEND",
+	"MODE":                    "every replica keeps the state of all",
+	"CERTS":                   "put certificates into /certs, or into secrets that are called cert-*",
 	"HEALTHCHECK":             "use `sluice healthcheck`",
 	"DO_NOT_RESOLVE_ADDR":     "names that do not resolve never block a start here",
 	"DNS_LOOKUP_PAUSE_MS":     "certificates are not fetched from other replicas",
@@ -111,22 +118,28 @@ func applyDFP(c *node.Config, env variables) error {
 	return errors.Join(errs...)
 }
 
-// applyPorts reads DEFAULT_PORTS and BIND_PORTS, which need the address they lack.
+// applyPorts reads DEFAULT_PORTS and BIND_PORTS, which need the address they lack. After an
+// error the defaults stay, so that no ports at all are not one more problem.
 func applyPorts(c *node.Config, env variables) error {
 	var errs []error
-	c.Proxy.Binds = nil
-	for name, def := range map[string]string{"DEFAULT_PORTS": "80,443:ssl", "BIND_PORTS": ""} {
+	var all []proxy.Bind
+	for _, name := range []string{proxy.DefaultPorts, proxy.BindPorts} {
 		value, err := dfpValue(c, env, name)
-		if value == "" {
-			value = def
-		}
-		binds, parseErr := proxy.ParseBinds(value, c.Proxy.BindAddr)
-		if err := errors.Join(err, parseErr); err != nil {
+		if err != nil {
 			errs = append(errs, fmt.Errorf("%s: %w", name, err))
 		}
-		c.Proxy.Binds = append(c.Proxy.Binds, binds...)
+		if value == "" && name == proxy.DefaultPorts {
+			value = "80,443:ssl"
+		}
+		binds, err := proxy.ParseBinds(name, value, c.Proxy.BindAddr)
+		errs = append(errs, err)
+		all = append(all, binds...)
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	c.Proxy.Binds = all
+	return nil
 }
 
 // dfpValue is the secret dfp_<name>, trailing line ends cut, else the variable.
@@ -143,9 +156,9 @@ func dfpValue(c *node.Config, env variables, name string) (string, error) {
 
 func withoutEffect(env variables) []string {
 	var out []string
-	for name, instead := range dfpWithout {
+	for _, name := range slices.Sorted(maps.Keys(dfpWithout)) {
 		if env[name] != "" {
-			out = append(out, name+" has no effect: "+instead)
+			out = append(out, name+" has no effect: "+dfpWithout[name])
 		}
 	}
 	return out
@@ -155,6 +168,14 @@ func text(field func(*node.Config) *string) func(*node.Config, string) error {
 	return func(c *node.Config, v string) error {
 		*field(c) = v
 		return nil
+	}
+}
+
+// path is text that does not depend on the working directory.
+func path(field func(*node.Config) *string) func(*node.Config, string) error {
+	return func(c *node.Config, v string) (err error) {
+		*field(c), err = filepath.Abs(v)
+		return err
 	}
 }
 

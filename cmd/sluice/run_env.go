@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -43,6 +44,25 @@ func (v variables) fillFlags(fs *pflag.FlagSet) error {
 			errs = append(errs, fmt.Errorf("--%s (%s) %.60q: %w", f.Name, name, value, err))
 		}
 	})
+	return errors.Join(errs...)
+}
+
+// makeAbsolute makes the paths in flags independent of the working directory; empty ones stay.
+func makeAbsolute(fs *pflag.FlagSet, names ...string) error {
+	var errs []error
+	for _, name := range names {
+		f := fs.Lookup(name)
+		if f.Value.String() == "" {
+			continue
+		}
+		path, err := filepath.Abs(f.Value.String())
+		if err == nil {
+			err = f.Value.Set(path)
+		}
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--%s (%s): %w", name, flagVariable(name), err))
+		}
+	}
 	return errors.Join(errs...)
 }
 

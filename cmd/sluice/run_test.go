@@ -20,8 +20,8 @@ func runConfig(t *testing.T, env variables) node.Config {
 			t.Fatal(err)
 		}
 	}
-	cfg, err := flags.config(fs, env)
-	if err != nil {
+	cfg := flags.config(fs, env)
+	if err := cfg.Validate(); err != nil {
 		t.Fatal(err)
 	}
 	return cfg

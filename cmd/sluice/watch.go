@@ -1,18 +1,13 @@
 package main
 
 import (
-	"context"
 	"errors"
 	"fmt"
-	"net"
-	"net/http"
 	"os"
 	"strings"
-	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-	"github.com/prometheus/client_golang/prometheus/promhttp"
 	"github.com/rs/zerolog"
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -65,7 +60,8 @@ com.df.port and so on, from when its tasks run until it is removed.
 It waits for Docker and the API, and changes nothing while one of them cannot be asked. Several
 watchers may run at once. What the API or a person has changed stays until the labels change.
 
-Every flag has a variable: --docker-host is SLUICE_DOCKER_HOST. DF_DOCKER_HOST, DF_NOTIFY_LABEL and
+GET /healthz is 200 once Docker and the API were compared to the end, and 503 with the reason before, and
+when that was not so for three intervals and a minute. Every flag has a variable: --docker-host is SLUICE_DOCKER_HOST. DF_DOCKER_HOST, DF_NOTIFY_LABEL and
 DF_SERVICE_NAME_PREFIX are accepted with their meaning.`,
 		Example: `  # on a manager of the Swarm; every replica of the service proxy is tried
   sluice watch --api http://tasks.proxy:8080 --token-file /run/secrets/sluice_watch_token
@@ -79,9 +75,10 @@ DF_SERVICE_NAME_PREFIX are accepted with their meaning.`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return p.watch(cmd, f) },
 	}
-	fs := cmd.Flags()
+	fs, env := cmd.Flags(), readVariables(p.environ)
 	dockerFlags{&f.docker}.register(fs, defaultDocker, "Docker to watch")
-	fs.StringVar(&f.metricsAddr, "metrics-addr", "", "address of /metrics and /healthz, host:port (default none)")
+	fs.StringVar(&f.metricsAddr, "metrics-addr", "", "address of /metrics and /healthz, host:port (default where \"sluice healthcheck\" asks, "+
+		healthAddr(env)+"; none if --api is on this machine)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn, error")
 	interruptible(cmd)
 	return cmd
@@ -95,8 +92,11 @@ func (p *program) watch(cmd *cobra.Command, f *watchFlags) error {
 	if _, err := zerolog.ParseLevel(f.logLevel); err != nil {
 		errs = append(errs, fmt.Errorf("--log-level (SLUICE_LOG_LEVEL) %q is unknown: use debug, info, warn or error", f.logLevel))
 	}
+	if !cmd.Flags().Changed("metrics-addr") && !onThisMachine(p.base()) {
+		f.metricsAddr = healthAddr(env)
+	}
 	replicas, err := newReplicaSet(p.base(), p.token)
-	errs = append(errs, err, f.docker.Validate())
+	errs = append(errs, err, f.docker.Validate(), checkMetricsAddr(f.metricsAddr))
 	if err := errors.Join(errs...); err != nil {
 		return err
 	}
@@ -108,35 +108,17 @@ func (p *program) watch(cmd *cobra.Command, f *watchFlags) error {
 	if err != nil {
 		return err
 	}
-	cfg.Logger.Info().Str("version", p.version).Str("docker", cfg.Host).Str("api", p.base()).Msg("sluice watches")
+	cfg.Logger.Info().Str("version", p.version).Str("docker", cfg.Host).Str("api", p.base()).Str("metrics", f.metricsAddr).Msg("sluice watches")
 	group, ctx := errgroup.WithContext(cmd.Context())
-	group.Go(func() error { return w.Run(ctx) })
 	if f.metricsAddr != "" {
-		group.Go(func() error { return serveMetrics(ctx, f.metricsAddr, reg) })
+		l, err := listenMetrics(ctx, f.metricsAddr)
+		if err != nil {
+			return err
+		}
+		group.Go(func() error { return serveMetrics(ctx, l, reg, w.Healthy) })
 	}
+	group.Go(func() error { return w.Run(ctx) })
 	return group.Wait()
-}
-
-// serveMetrics answers /metrics and /healthz until ctx ends.
-func serveMetrics(ctx context.Context, addr string, reg prometheus.Gatherer) error {
-	l, err := (&net.ListenConfig{}).Listen(ctx, "tcp", addr)
-	if err != nil {
-		return fmt.Errorf("listen on --metrics-addr (SLUICE_METRICS_ADDR) %s: %w", addr, err)
-	}
-	mux := http.NewServeMux()
-	mux.Handle("GET /metrics", promhttp.HandlerFor(reg, promhttp.HandlerOpts{}))
-	mux.HandleFunc("GET /healthz", func(w http.ResponseWriter, _ *http.Request) { fmt.Fprintln(w, "alive") })
-	srv := &http.Server{Handler: mux, ReadHeaderTimeout: 10 * time.Second}
-	served := make(chan error, 1)
-	go func() { served <- srv.Serve(l) }()
-	select {
-	case err := <-served:
-		return fmt.Errorf("serve %s: %w", addr, err)
-	case <-ctx.Done():
-	}
-	err = srv.Close()
-	<-served
-	return err
 }
 
 // base is the API that the flags and the environment name.

@@ -5,6 +5,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"net"
 	"net/http"
 	"net/netip"
 	"strings"
@@ -86,6 +87,9 @@ func TestWatch(t *testing.T) {
 	env := []string{"SLUICE_TOKEN=" + writeToken, "SLUICE_API=http://" + testport.FreeAddr(t) + "," + serve(t, b), "DF_DOCKER_HOST=" + docker.Host, "DF_NOTIFY_LABEL=my.notify", "DF_SERVICE_NAME_PREFIX=dc1"}
 	log, stop := background(t, env, "watch", "--metrics-addr", metrics, "--docker-interval", "1s")
 	within(t, "it says what it waits for", func() bool { return strings.Contains(log.String(), "cannot compare Docker and the state") })
+	if status, text := health(t, metrics); status != http.StatusServiceUnavailable || !strings.Contains(text, "to its end yet: ") {
+		t.Errorf("before the first look: %d %s", status, text)
+	}
 	docker.Fault(nil)
 	within(t, "the route", func() bool { e, _ := b.Entry(service.Key("dc1_web")); return e.Live() })
 	e, _ := b.Entry(service.Key("dc1_web"))
@@ -95,19 +99,81 @@ func TestWatch(t *testing.T) {
 	for _, want := range []string{"sluice_swarm_services 1\n", `sluice_swarm_writes_total{verb="announce"} 1`, "sluice_swarm_last_look_timestamp_seconds 1.", `sluice_swarm_looks_total{result="failed"}`} {
 		within(t, "the metrics have "+want, func() bool { return strings.Contains(body(t, "http://"+metrics+"/metrics"), want) })
 	}
+	within(t, "it is healthy", func() bool {
+		return sluice(t, []string{"SLUICE_METRICS_ADDR=" + metrics, env[1]}, "", "healthcheck").code == exitDone
+	})
+	if code := stop(); code != exitDone {
+		t.Errorf("exit code %d: %s", code, log)
+	}
+}
+
+// health is what GET /healthz answers.
+func health(t testing.TB, addr string) (int, string) {
+	t.Helper()
+	res, err := http.Get("http://" + addr + "/healthz")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer res.Body.Close()
+	text, err := io.ReadAll(res.Body)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return res.StatusCode, string(text)
+}
+
+// TestWatchWithAWrongToken: it is not healthy, and says what to do.
+func TestWatchWithAWrongToken(t *testing.T) {
+	docker, metrics := dockertest.Start(t, false), testport.FreeAddr(t)
+	env := []string{"SLUICE_TOKEN=wrong", "SLUICE_API=" + serve(t, apitest.New()), "DF_DOCKER_HOST=" + docker.Host, "SLUICE_METRICS_ADDR=" + metrics}
+	log, stop := background(t, env, "watch")
+	within(t, "the log says it", func() bool { return strings.Contains(log.String(), "--token-file, or put the token into SLUICE_TOKEN") })
+	if status, text := health(t, metrics); status != http.StatusServiceUnavailable || !strings.Contains(text, "--token-file") {
+		t.Errorf("%d %s", status, text)
+	}
+	if got := sluice(t, env, "", "healthcheck"); got.code != exitFailed || !strings.Contains(got.err, "--token-file") {
+		t.Errorf("exit %d: %s", got.code, got.err)
+	}
+	if code := stop(); code != exitDone {
+		t.Errorf("exit code %d: %s", code, log)
+	}
+}
+
+// TestWatchAnswersTheHealthcheckByDefault: with nothing but the replicas' name, one
+// environment for both.
+func TestWatchAnswersTheHealthcheckByDefault(t *testing.T) {
+	docker := dockertest.Start(t, false)
+	host, port, err := net.SplitHostPort(testport.FreeAddr(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	env := []string{"IP=" + host, "PORT=" + port, "SLUICE_API=http://sluice.invalid:8080", "DF_DOCKER_HOST=" + docker.Host}
+	log, stop := background(t, env, "watch")
+	within(t, "it answers", func() bool {
+		got := sluice(t, env, "", "healthcheck")
+		return got.code == exitFailed && strings.Contains(got.err, "to its end yet")
+	})
+	if code := stop(); code != exitDone {
+		t.Errorf("exit code %d: %s", code, log)
+	}
+	log, stop = background(t, append(env, "SLUICE_API=http://127.0.0.1:"+port), "watch")
+	within(t, "it has started", func() bool { return strings.Contains(log.String(), "sluice watches") })
+	if !strings.Contains(log.String(), `"metrics":""`) {
+		t.Errorf("it takes the address of the replica beside it: %s", log)
+	}
 	if code := stop(); code != exitDone {
 		t.Errorf("exit code %d: %s", code, log)
 	}
 }
 
 func TestWatchSettings(t *testing.T) {
-	got := sluice(t, nil, "", "watch", "--api", "ftp://x", "--docker-host", "nonsense", "--docker-interval", "1ms", "--notify-label", "", "--service-name-prefix", "a b", "--log-level", "loud")
-	for _, want := range []string{"--api", "--docker-host", "--docker-interval", "SLUICE_NOTIFY_LABEL", "--service-name-prefix", "--log-level"} {
+	got := sluice(t, nil, "", "watch", "--api", "ftp://x", "--docker-host", "nonsense", "--docker-interval", "1ms", "--notify-label", "", "--service-name-prefix", "a b", "--log-level", "loud", "--metrics-addr", "x")
+	for _, want := range []string{"--api", "--docker-host", "--docker-interval", "SLUICE_NOTIFY_LABEL", "--service-name-prefix", "--log-level", "--metrics-addr (SLUICE_METRICS_ADDR)"} {
 		if got.code != exitFailed || !strings.Contains(got.err, want) {
 			t.Errorf("exit %d, no %s in %q", got.code, want, got.err)
 		}
 	}
-	if lines := strings.Count(got.err, "\n"); lines != 6 {
+	if lines := strings.Count(got.err, "\n"); lines != 7 {
 		t.Errorf("%d lines, want one for each problem: %s", lines, got.err)
 	}
 	if help := sluice(t, nil, "", "watch", "--help"); help.code != exitDone || !strings.Contains(help.out, "docker service create") || !strings.Contains(help.out, "unix:///var/run/docker.sock") {
@@ -132,8 +198,8 @@ func TestWatchSettingsOfAReplica(t *testing.T) {
 		if err := fs.Parse(tt.args); err != nil {
 			t.Fatal(err)
 		}
-		cfg, err := f.config(fs, tt.env)
-		if err != nil || cfg.Docker.Host != tt.want {
+		cfg := f.config(fs, tt.env)
+		if err := cfg.Problems; err != nil || cfg.Docker.Host != tt.want {
 			t.Errorf("%v %v: %q, %v", tt.env, tt.args, cfg.Docker.Host, err)
 		}
 	}

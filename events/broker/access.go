@@ -20,16 +20,27 @@ type TLS struct {
 	ClientCAFile string
 }
 
+// Settings of TLS as the operator calls them.
+const (
+	setCert     = "--nats-cert (SLUICE_NATS_CERT)"
+	setKey      = "--nats-key (SLUICE_NATS_KEY)"
+	setClientCA = "--nats-client-ca (SLUICE_NATS_CLIENT_CA)"
+)
+
 // config is nil without TLS.
 func (t TLS) config() (*tls.Config, error) {
-	if t == (TLS{}) {
+	switch {
+	case t == (TLS{}):
 		return nil, nil
-	}
-	if t.CertFile == "" || t.KeyFile == "" {
-		return nil, errors.New("the broker's certificate needs both its certificate file (--nats-cert) and its key file (--nats-key)")
+	case t.CertFile+t.KeyFile == "":
+		return nil, fmt.Errorf("%s is given without a certificate of the broker, so that nobody could show one: give %s and %s too", setClientCA, setCert, setKey)
+	case t.CertFile == "":
+		return nil, fmt.Errorf("%s is missing beside %s: give both", setCert, setKey)
+	case t.KeyFile == "":
+		return nil, fmt.Errorf("%s is missing beside %s: give both", setKey, setCert)
 	}
 	if _, err := tls.LoadX509KeyPair(t.CertFile, t.KeyFile); err != nil {
-		return nil, fmt.Errorf("read the broker's certificate (--nats-cert, --nats-key): %w", err)
+		return nil, fmt.Errorf("%s, %s: the broker's certificate cannot be used (%w): name a PEM file with its chain, and one with its key", setCert, setKey, err)
 	}
 	cfg := &tls.Config{
 		MinVersion: tls.VersionTLS12,
@@ -43,25 +54,34 @@ func (t TLS) config() (*tls.Config, error) {
 	}
 	pem, err := os.ReadFile(t.ClientCAFile)
 	if err != nil {
-		return nil, fmt.Errorf("read --nats-client-ca: %w", err)
+		return nil, fmt.Errorf("%s cannot be read (%w): name a readable file", setClientCA, err)
 	}
 	cfg.ClientCAs, cfg.ClientAuth = x509.NewCertPool(), tls.RequireAndVerifyClientCert
 	if !cfg.ClientCAs.AppendCertsFromPEM(pem) {
-		return nil, fmt.Errorf("read --nats-client-ca %q: it holds no PEM certificate", t.ClientCAFile)
+		return nil, fmt.Errorf("%s %q holds no PEM certificate: name a bundle of authorities", setClientCA, t.ClientCAFile)
 	}
 	return cfg, nil
 }
 
+// problemsOfAccess are those of who may connect.
+func (c Config) problemsOfAccess() error {
+	var errs []error
+	if c.Token != "" && len(c.NKeys) > 0 {
+		errs = append(errs, fmt.Errorf("%s and %s are both given: use one of them", SettingToken, SettingNKeys))
+	}
+	for _, key := range c.NKeys {
+		if !nkeys.IsValidPublicUserKey(key) {
+			errs = append(errs, fmt.Errorf("%s: %.60q is not the public key of a user: give the line that begins with U, never the seed", SettingNKeys, public(key)))
+		}
+	}
+	_, err := c.TLS.config()
+	return errors.Join(append(errs, err)...)
+}
+
 // admit sets who may connect.
 func admit(opts *server.Options, cfg Config) error {
-	if cfg.Token != "" && len(cfg.NKeys) > 0 {
-		return errors.New("the broker has both a token and nkeys for its clients: give one of them")
-	}
 	opts.Authorization = cfg.Token
 	for _, key := range cfg.NKeys {
-		if !nkeys.IsValidPublicUserKey(key) {
-			return fmt.Errorf("nkey %.60q is not the public key of a user: give the line that begins with U, never the seed", public(key))
-		}
 		opts.Nkeys = append(opts.Nkeys, &server.NkeyUser{Nkey: key})
 	}
 	var err error

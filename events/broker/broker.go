@@ -49,6 +49,30 @@ type Config struct {
 	Logger zerolog.Logger
 }
 
+// Settings as the operator calls them.
+const (
+	SettingListen   = "--nats-listen (SLUICE_NATS_LISTEN)"
+	SettingToken    = "--nats-token-file (SLUICE_NATS_TOKEN_FILE, secret sluice_nats_token)"
+	SettingNKeys    = "--nats-nkeys-file (SLUICE_NATS_NKEYS_FILE, secret sluice_nats_nkeys)"
+	settingMaxStore = "--max-store (SLUICE_MAX_STORE)"
+	settingDataDir  = "--data-dir (SLUICE_DATA_DIR)"
+	settingPeers    = "--peers-listen (SLUICE_PEERS_LISTEN)"
+)
+
+// Validate reports all problems of the settings that can be told before anything starts.
+func (c Config) Validate() error {
+	var errs []error
+	if c.StoreDir == "" {
+		errs = append(errs, errors.New(settingDataDir+" is empty: name a directory for the log"))
+	}
+	_, _, err := splitAddress(SettingListen, c.Listen)
+	errs = append(errs, err)
+	if c.MaxStore < 0 || c.MaxStore > 0 && c.MaxStore < MinStore {
+		errs = append(errs, fmt.Errorf("%s %d is too small for a log: give at least %d bytes, or 0 to let the disk decide", settingMaxStore, c.MaxStore, MinStore))
+	}
+	return errors.Join(append(errs, c.problemsOfAccess())...)
+}
+
 // Server is a running server. Safe for concurrent use.
 type Server struct {
 	server   *server.Server
@@ -63,7 +87,10 @@ type Server struct {
 // change: a busy port, a directory that cannot be written, one in use by another process, one
 // that belongs to a broker of another mode.
 func Start(ctx context.Context, cfg Config) (*Server, error) {
-	host, port, err := listenAddress("--nats-listen", cfg.Listen)
+	if err := cfg.Validate(); err != nil {
+		return nil, err
+	}
+	host, port, err := listenAddress(SettingListen, cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -187,31 +214,40 @@ func (b *Server) Shutdown(ctx context.Context) error {
 	}
 }
 
-// listenAddress splits the client address and makes sure, before anything is started, that it
-// can be listened on: the server itself would only log it.
-func listenAddress(flag, text string) (string, int, error) {
+// splitAddress splits host:port, such as 127.0.0.1:4222.
+func splitAddress(setting, text string) (string, int, error) {
 	if text == "" {
 		return "", 0, nil
 	}
 	host, portText, err := net.SplitHostPort(text)
 	if err != nil {
-		return "", 0, fmt.Errorf("%s %q: %w; write host:port, such as 127.0.0.1:4222", flag, text, err)
+		return "", 0, fmt.Errorf("%s %.100q is not an address: write host:port, such as 127.0.0.1:4222", setting, text)
 	}
 	port, err := strconv.ParseUint(portText, 10, 16)
 	if err != nil {
-		return "", 0, fmt.Errorf("%s %q: the port is not a number from 0 to 65535", flag, text)
+		return "", 0, fmt.Errorf("%s %.100q has no port from 0 to 65535: write host:port, such as 127.0.0.1:4222", setting, text)
+	}
+	return host, int(port), nil
+}
+
+// listenAddress splits an address and makes sure, before anything is started, that it can be
+// listened on: the server itself would only log it.
+func listenAddress(setting, text string) (string, int, error) {
+	host, port, err := splitAddress(setting, text)
+	if err != nil || text == "" {
+		return "", 0, err
 	}
 	probe, err := net.Listen("tcp", text)
 	if err != nil {
-		return "", 0, fmt.Errorf("%s %s: cannot listen: %w; stop what uses it or choose another address", flag, text, err)
+		return "", 0, fmt.Errorf("%s %s: cannot listen: %w; stop what uses it or choose another address", setting, text, err)
 	}
 	if err := probe.Close(); err != nil {
-		return "", 0, fmt.Errorf("%s %s: %w", flag, text, err)
+		return "", 0, fmt.Errorf("%s %s: %w", setting, text, err)
 	}
 	if port == 0 {
 		return host, server.RANDOM_PORT, nil
 	}
-	return host, int(port), nil
+	return host, port, nil
 }
 
 func loopback(host string) bool {

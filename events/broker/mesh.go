@@ -72,7 +72,7 @@ func StartMesh(cfg MeshConfig) (*Mesh, error) {
 			return nil, err
 		}
 	}
-	host, port, err := listenAddress("--peers-listen", cfg.Listen)
+	host, port, err := listenAddress(settingPeers, cfg.Listen)
 	if err != nil {
 		return nil, err
 	}
@@ -151,7 +151,7 @@ func CheckPeer(peer string) error {
 		}
 	}
 	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 || !hostName(host) {
-		return fmt.Errorf("--peers %.80q: is not a host; write a name such as tasks.proxy, with :port if it is not that of --peers-listen", peer)
+		return fmt.Errorf("--peers (SLUICE_PEERS) %.80q is not a host: write a name such as tasks.proxy, with :port if it is not that of --peers-listen", peer)
 	}
 	return nil
 }

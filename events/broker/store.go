@@ -39,14 +39,8 @@ type store struct {
 
 // openStore creates, locks and checks the directory. maxStore 0 chooses by the disk.
 func openStore(dir string, maxStore int64) (*store, error) {
-	if dir == "" {
-		return nil, errors.New("--data-dir: the embedded NATS server needs a directory")
-	}
-	if maxStore < 0 || (maxStore > 0 && maxStore < MinStore) {
-		return nil, fmt.Errorf("store limit of %d bytes: at least %d are needed", maxStore, MinStore)
-	}
 	if err := os.MkdirAll(dir, 0o700); err != nil {
-		return nil, fmt.Errorf("--data-dir: make %s: %w; choose a directory that this user can write", dir, err)
+		return nil, fmt.Errorf(settingDataDir+": make %s: %w; choose a directory that this user can write", dir, err)
 	}
 	lock, err := lockDir(dir)
 	if err != nil {
@@ -63,14 +57,14 @@ func lockDir(dir string) (*os.File, error) {
 	path := filepath.Join(dir, lockFile)
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
 	if err != nil {
-		return nil, fmt.Errorf("--data-dir: open %s: %w; choose a directory that this user can write", path, err)
+		return nil, fmt.Errorf(settingDataDir+": open %s: %w; choose a directory that this user can write", path, err)
 	}
 	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
 		_ = f.Close()
 		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf("--data-dir: %s is in use by another process; stop it or choose another directory", dir)
+			return nil, fmt.Errorf(settingDataDir+": %s is in use by another process; stop it or choose another directory", dir)
 		}
-		return nil, fmt.Errorf("--data-dir: lock %s: %w", path, err)
+		return nil, fmt.Errorf(settingDataDir+": lock %s: %w", path, err)
 	}
 	return f, nil
 }
@@ -94,7 +88,7 @@ func (s *store) identify(maxStore int64) error {
 	case err != nil:
 		return err
 	case id.Mode != mode:
-		return fmt.Errorf("--data-dir: the store in %s belongs to a broker of mode %.40q, not %q, which would lose it; choose an empty directory", s.dir, id.Mode, mode)
+		return fmt.Errorf(settingDataDir+": the store in %s belongs to a broker of mode %.40q, not %q, which would lose it; choose an empty directory", s.dir, id.Mode, mode)
 	}
 	if maxStore == 0 && id.MaxStore == 0 {
 		if maxStore, err = freeShare(s.dir); err != nil {
@@ -113,7 +107,7 @@ func (s *store) identify(maxStore int64) error {
 
 func (s *store) newIdentity() (identity, error) {
 	if _, err := os.Stat(filepath.Join(s.dir, streamsDir)); err == nil {
-		return identity{}, fmt.Errorf("--data-dir: %s holds a NATS store without %s file, so another program made it; choose an empty directory", s.dir, identityFile)
+		return identity{}, fmt.Errorf(settingDataDir+": %s holds a NATS store without %s file, so another program made it; choose an empty directory", s.dir, identityFile)
 	}
 	var b [8]byte
 	if _, err := rand.Read(b[:]); err != nil {
@@ -126,11 +120,11 @@ func (s *store) newIdentity() (identity, error) {
 func freeShare(dir string) (int64, error) {
 	var fs syscall.Statfs_t
 	if err := syscall.Statfs(dir, &fs); err != nil {
-		return 0, fmt.Errorf("--data-dir: ask %s for free space: %w", dir, err)
+		return 0, fmt.Errorf(settingDataDir+": ask %s for free space: %w", dir, err)
 	}
 	share := int64(min(fs.Bavail*uint64(fs.Bsize)/5*4, uint64(defaultMaxStore)))
 	if share < MinStore {
-		return 0, fmt.Errorf("--data-dir: the disk of %s has too little free space: 80 %% of it are %d bytes, the log needs at least %d", dir, share, MinStore)
+		return 0, fmt.Errorf(settingDataDir+": the disk of %s has too little free space: 80 %% of it are %d bytes, the log needs at least %d", dir, share, MinStore)
 	}
 	return share, nil
 }
@@ -138,7 +132,7 @@ func freeShare(dir string) (int64, error) {
 func readIdentity(path string) (identity, error) {
 	f, err := os.Open(path)
 	if err != nil {
-		return identity{}, fmt.Errorf("--data-dir: read broker identity: %w", err)
+		return identity{}, fmt.Errorf(settingDataDir+": read broker identity: %w", err)
 	}
 	defer f.Close()
 	var id identity
@@ -152,15 +146,15 @@ func readIdentity(path string) (identity, error) {
 			id.Name = value
 		case "max_store":
 			if id.MaxStore, err = strconv.ParseInt(value, 10, 64); err != nil || id.MaxStore < 0 {
-				return identity{}, fmt.Errorf("--data-dir: %s: max_store %.40q is not a number of bytes", path, value)
+				return identity{}, fmt.Errorf(settingDataDir+": %s: max_store %.40q is not a number of bytes", path, value)
 			}
 		}
 	}
 	if err := lines.Err(); err != nil {
-		return identity{}, fmt.Errorf("--data-dir: read broker identity: %w", err)
+		return identity{}, fmt.Errorf(settingDataDir+": read broker identity: %w", err)
 	}
 	if id.Mode == "" || id.Name == "" {
-		return identity{}, fmt.Errorf("--data-dir: %s names no mode or no name; restore the file, or choose an empty directory", path)
+		return identity{}, fmt.Errorf(settingDataDir+": %s names no mode or no name; restore the file, or choose an empty directory", path)
 	}
 	return id, nil
 }
@@ -169,7 +163,7 @@ func readIdentity(path string) (identity, error) {
 func writeIdentity(path string, id identity) error {
 	text := fmt.Sprintf("mode=%s\nname=%s\nmax_store=%d\n", id.Mode, id.Name, id.MaxStore)
 	if err := replaceFile(path, []byte(text)); err != nil {
-		return fmt.Errorf("--data-dir: write broker identity: %w", err)
+		return fmt.Errorf(settingDataDir+": write broker identity: %w", err)
 	}
 	return nil
 }

@@ -94,7 +94,7 @@ func (c *Conn) dial(cfg ConnConfig, suffix string, auth []nats.Option) (*nats.Co
 		// time; the library would do it before, without any.
 		nats.SkipHostLookup(),
 	}
-	opts = append(opts, c.handlers(c.log.With().Str("connection", strings.TrimSpace("main"+suffix)).Logger())...)
+	opts = append(opts, c.handlers(c.log.With().Str("connection", strings.TrimSpace("main"+suffix)).Logger(), cfg.InProcess != nil)...)
 	opts = append(opts, auth...)
 	if cfg.InProcess != nil {
 		opts = append(opts, nats.InProcessServer(cfg.InProcess))
@@ -112,7 +112,7 @@ func (c *Conn) dial(cfg ConnConfig, suffix string, auth []nats.Option) (*nats.Co
 }
 
 // handlers log each outage once, not each of its attempts, and signal every change.
-func (c *Conn) handlers(log zerolog.Logger) []nats.Option {
+func (c *Conn) handlers(log zerolog.Logger, inProcess bool) []nats.Option {
 	var told atomic.Bool
 	warn := func(err error) {
 		// "No servers" sums up attempts whose reasons come one by one.
@@ -122,7 +122,11 @@ func (c *Conn) handlers(log zerolog.Logger) []nats.Option {
 	}
 	up := func(nc *nats.Conn) {
 		told.Store(false)
-		log.Info().Str("url", nc.ConnectedUrlRedacted()).Msg("connected to nats")
+		url := nc.ConnectedUrlRedacted()
+		if inProcess { // the library names its default address
+			url = "in process"
+		}
+		log.Info().Str("url", url).Msg("connected to nats")
 		c.notify()
 	}
 	return []nats.Option{

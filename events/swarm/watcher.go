@@ -33,6 +33,7 @@ type Watcher struct {
 	metrics metrics
 	docker  *docker
 	wake    chan struct{}
+	health  health
 
 	// The rest belongs to Run.
 	memory map[string]Memory // by id of the object
@@ -129,6 +130,7 @@ func wait(ctx context.Context, d time.Duration) bool {
 
 // failed tells each reason once, not at every attempt.
 func (w *Watcher) failed(err error, next time.Duration) {
+	w.health.note(err)
 	w.metrics.looks.WithLabelValues("failed").Inc()
 	level := zerolog.DebugLevel
 	if w.told != err.Error() {
@@ -138,6 +140,7 @@ func (w *Watcher) failed(err error, next time.Duration) {
 }
 
 func (w *Watcher) succeeded() {
+	w.health.note(nil)
 	w.metrics.looks.WithLabelValues("done").Inc()
 	w.metrics.lastLook.SetToCurrentTime()
 	if w.told != "" {

@@ -38,8 +38,10 @@ type BrokerConfig struct {
 	// MaxStore limits the store, in bytes; 0: 8 GiB or 80 % of what the disk has free.
 	MaxStore int64
 
-	Version string
-	Logger  zerolog.Logger
+	// Problems is what the settings could not even be read for; RunBroker tells it with the rest.
+	Problems error
+	Version  string
+	Logger   zerolog.Logger
 }
 
 // DefaultBrokerConfig returns the defaults of the container image.
@@ -51,7 +53,7 @@ func DefaultBrokerConfig() BrokerConfig {
 
 const (
 	setHealth setting = "--health-addr (SLUICE_HEALTH_ADDR)"
-	setNKeys  setting = "--nats-nkeys-file (SLUICE_NATS_NKEYS_FILE, secret sluice_nats_nkeys)"
+	setNKeys  setting = broker.SettingNKeys
 )
 
 // RunBroker runs a log node until ctx ends or the server does. Errors of the configuration
@@ -122,29 +124,30 @@ func (c BrokerConfig) settings() (broker.Config, error) {
 	out := broker.Config{
 		StoreDir: filepath.Join(c.DataDir, "log"), Listen: c.Listen, MaxStore: c.MaxStore, TLS: c.TLS, Logger: c.Logger,
 	}
-	errs := []error{
-		checkAddr(setListen, c.Listen), checkAddr(setHealth, c.HealthAddr), checkDirectory(c.DataDir, setDataDir), nil, nil, nil,
+	errs := []error{c.Problems, checkAddr(setHealth, c.HealthAddr), checkDirectory(c.DataDir, setDataDir)}
+	if c.Listen == "" { // which the server takes for none
+		errs = append(errs, checkAddr(setListen, ""))
 	}
-	out.Token, errs[3] = natsToken(secretPath(c.SecretsDir, c.TokenFile, "sluice_nats_token"))
+	var tokenErr, keysErr error
 	var keys string
-	keys, errs[4] = secretText(secretPath(c.SecretsDir, c.NKeysFile, "sluice_nats_nkeys"), setNKeys)
+	out.Token, tokenErr = natsToken(secretPath(c.SecretsDir, c.TokenFile, "sluice_nats_token"))
+	keys, keysErr = secretText(secretPath(c.SecretsDir, c.NKeysFile, "sluice_nats_nkeys"), setNKeys)
 	out.NKeys = strings.Fields(keys)
-	if errs[3] == nil && errs[4] == nil {
-		errs[5] = c.problemOfAccess(out)
+	errs = append(errs, tokenErr, keysErr, out.Validate(), nil)
+	if tokenErr == nil && keysErr == nil {
+		errs[len(errs)-1] = c.problemOfAccess(out)
 	}
 	return out, errors.Join(errs...)
 }
 
 // problemOfAccess refuses a log that anybody could write.
 func (c BrokerConfig) problemOfAccess(b broker.Config) error {
-	switch {
-	case b.Token != "" && len(b.NKeys) > 0:
-		return fmt.Errorf("%s and %s are both given: use one of them", setNATSToken, setNKeys)
-	case b.Token == "" && len(b.NKeys) == 0 && c.TLS.ClientCAFile == "" && !loopback(c.Listen):
-		return setListen.problem(c.Listen, "would let anybody on the network write the log",
-			"give clients a token with "+string(setNATSToken)+", name their keys with "+string(setNKeys)+", or listen on 127.0.0.1")
+	known := b.Token != "" || len(b.NKeys) > 0 || c.TLS.ClientCAFile != ""
+	if known || checkAddr(setListen, c.Listen) != nil || loopback(c.Listen) {
+		return nil
 	}
-	return nil
+	return setListen.problem(c.Listen, "would let anybody on the network write the log",
+		"give clients a token with "+string(setNATSToken)+", name their keys with "+string(setNKeys)+", or listen on 127.0.0.1")
 }
 
 // natsToken is the first line of a file, which is what clients take of it; "" without a path.

@@ -8,6 +8,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"strconv"
 	"strings"
 	"time"
 
@@ -15,6 +16,7 @@ import (
 
 	"sluice/crdt/service"
 	"sluice/events"
+	"sluice/events/broker"
 	"sluice/events/consul"
 	"sluice/events/stream"
 	"sluice/events/swarm"
@@ -85,8 +87,10 @@ type Config struct {
 
 	// Drain is how long to go on serving, not ready any more, after the signal to stop.
 	Drain time.Duration
-	// Warnings are told once at start.
+	// Warnings are told once at start. Problems is what the settings could not even be read
+	// for; Validate reports it with its own.
 	Warnings []string
+	Problems error
 	Logger   zerolog.Logger
 }
 
@@ -161,30 +165,32 @@ func (s setting) problem(value, problem, remedy string) error {
 
 // Settings named in problems.
 const (
-	setName       setting = "--name (SLUICE_NAME)"
-	setAPIAddr    setting = "--api-addr (SLUICE_API_ADDR, IP and PORT)"
-	setDataDir    setting = "--data-dir (SLUICE_DATA_DIR)"
-	setCfgDir     setting = "--cfg-dir (SLUICE_CFG_DIR)"
-	setNamespace  setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
-	setURL        setting = "--nats-url (SLUICE_NATS_URL)"
-	setListen     setting = "--nats-listen (SLUICE_NATS_LISTEN)"
-	setLogSize    setting = "--log-size (SLUICE_LOG_SIZE)"
-	setLogCopies  setting = "--log-replicas (SLUICE_LOG_REPLICAS)"
-	setCheckpoint setting = "--checkpoint-every (SLUICE_CHECKPOINT_EVERY)"
-	setSeparator  setting = "SEPARATOR"
-	setDomainAlgo setting = "SERVICE_DOMAIN_ALGO"
-	setKey        setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
-	setTokens     setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
-	setNATSToken  setting = "--nats-token-file (SLUICE_NATS_TOKEN_FILE, secret sluice_nats_token)"
-	setPeers      setting = "--peers (SLUICE_PEERS)"
-	setPeerListen setting = "--peers-listen (SLUICE_PEERS_LISTEN)"
-	setPeerSecret setting = "--peers-secret-file (SLUICE_PEERS_SECRET_FILE, secret sluice_peers_secret)"
-	setConsul     setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
+	setName         setting = "--name (SLUICE_NAME)"
+	setAPIAddr      setting = "--api-addr (SLUICE_API_ADDR, IP and PORT)"
+	setDataDir      setting = "--data-dir (SLUICE_DATA_DIR)"
+	setCfgDir       setting = "--cfg-dir (SLUICE_CFG_DIR)"
+	setNamespace    setting = "--namespace (SLUICE_NAMESPACE, PROXY_INSTANCE_NAME)"
+	setURL          setting = "--nats-url (SLUICE_NATS_URL)"
+	setListen       setting = broker.SettingListen
+	setLogSize      setting = "--log-size (SLUICE_LOG_SIZE)"
+	setLogCopies    setting = "--log-replicas (SLUICE_LOG_REPLICAS)"
+	setCheckpoint   setting = "--checkpoint-every (SLUICE_CHECKPOINT_EVERY)"
+	setSeparator    setting = "SEPARATOR"
+	setDomainAlgo   setting = "SERVICE_DOMAIN_ALGO"
+	setKey          setting = "--cluster-key-file (SLUICE_CLUSTER_KEY_FILE, secret sluice_cluster_key)"
+	setTokens       setting = "--tokens-file (SLUICE_TOKENS_FILE, secret sluice_tokens)"
+	setNATSToken    setting = broker.SettingToken
+	setPeers        setting = "--peers (SLUICE_PEERS)"
+	setPeerListen   setting = "--peers-listen (SLUICE_PEERS_LISTEN)"
+	setPeerSecret   setting = "--peers-secret-file (SLUICE_PEERS_SECRET_FILE, secret sluice_peers_secret)"
+	setConsulAddr   setting = "--consul-addr (SLUICE_CONSUL_ADDR, CONSUL_ADDRESS)"
+	setConsulPrefix setting = "--consul-prefix (SLUICE_CONSUL_PREFIX)"
+	setConsul       setting = "--consul-token-file (SLUICE_CONSUL_TOKEN_FILE)"
 )
 
 // Validate reports every problem that can be told without starting anything, joined.
 func (c Config) Validate() error {
-	errs := []error{c.Proxy.Validate(), c.Listener.problems()}
+	errs := []error{c.Problems, c.Proxy.Validate(), c.Listener.problems()}
 	if c.Name == "" || len(c.Name) > 128 || strings.ContainsFunc(c.Name, func(r rune) bool { return r <= ' ' || r > '~' || r == '/' }) {
 		errs = append(errs, setName.problem(c.Name, "is not a name", "use 1 to 128 printable characters without blank and slash"))
 	}
@@ -208,9 +214,20 @@ func (c Config) Validate() error {
 		errs = append(errs, c.Docker.Validate())
 	}
 	errs = append(errs, c.checkPeers())
-	if len(c.Consul.Addrs) > 0 {
-		_, err := consul.New(consul.Config{Addrs: c.Consul.Addrs, Namespace: "any", Prefix: c.Consul.Prefix})
-		errs = append(errs, err)
+	errs = append(errs, c.checkConsul())
+	return errors.Join(errs...)
+}
+
+func (c Config) checkConsul() error {
+	if len(c.Consul.Addrs) == 0 {
+		return nil
+	}
+	var errs []error
+	if _, err := consul.New(consul.Config{Addrs: c.Consul.Addrs, Namespace: "any"}); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", setConsulAddr, err))
+	}
+	if _, err := consul.New(consul.Config{Addrs: []string{"127.0.0.1:8500"}, Namespace: "any", Prefix: c.Consul.Prefix}); err != nil {
+		errs = append(errs, fmt.Errorf("%s: %w", setConsulPrefix, err))
 	}
 	return errors.Join(errs...)
 }
@@ -236,8 +253,12 @@ func (c Config) checkLog() error {
 const minCheckpoint = time.Second
 
 func checkAddr(s setting, addr string) error {
-	if _, _, err := net.SplitHostPort(addr); err != nil {
+	_, port, err := net.SplitHostPort(addr)
+	if err != nil {
 		return s.problem(addr, "is not an address", "write host:port, e.g. 127.0.0.1:8080")
+	}
+	if _, err := strconv.ParseUint(port, 10, 16); err != nil {
+		return s.problem(addr, "has no port from 0 to 65535", "write host:port, e.g. 127.0.0.1:8080")
 	}
 	return nil
 }

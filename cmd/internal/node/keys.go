@@ -20,7 +20,7 @@ const generatedKey = "cluster.key"
 // clusterKey reads the key that seals secrets. A single node makes one itself and keeps
 // it in its data directory; nil in a cluster that was given none.
 func clusterKey(c Config) (*seal.Key, error) {
-	if path := c.secret(c.ClusterKeyFile, "sluice_cluster_key"); path != "" {
+	if path := c.clusterKeyPath(); path != "" {
 		text, err := readSecret(path, setKey)
 		if err != nil {
 			return nil, err
@@ -42,6 +42,9 @@ func clusterKey(c Config) (*seal.Key, error) {
 	}
 	return parseKey(path, text)
 }
+
+// clusterKeyPath is the file of a key that was given, empty for none.
+func (c Config) clusterKeyPath() string { return c.secret(c.ClusterKeyFile, "sluice_cluster_key") }
 
 func parseKey(path, text string) (*seal.Key, error) {
 	key, err := seal.Parse(text)
@@ -68,10 +71,10 @@ func tokens(c Config) (api.Tokens, error) {
 	return t, nil
 }
 
-// globalUsers turns the environment's user list into what the proxy compares with.
-func globalUsers(c Config, key *seal.Key) ([]service.User, error) {
+// globalUsers reads the environment's user list, as that of a service.
+func globalUsers(c Config) (service.Service, error) {
 	if c.Users == "" {
-		return nil, nil
+		return service.Service{}, nil
 	}
 	// The same parser as for a service's own users, so that both take the same forms.
 	req, err := service.Parse(url.Values{
@@ -81,13 +84,10 @@ func globalUsers(c Config, key *seal.Key) ([]service.User, error) {
 	if err == nil {
 		err = req.Service.Validate(service.Limits{})
 	}
-	if err == nil {
-		err = req.Service.Protect(key)
+	if err != nil { // not to be taken for a refused definition
+		return service.Service{}, fmt.Errorf("USERS: %v", err)
 	}
-	if err != nil {
-		return nil, fmt.Errorf("USERS: %w", err)
-	}
-	return req.Service.Users, nil
+	return req.Service, nil
 }
 
 // localKey protects what stays on this replica where the cluster has no key.

@@ -39,6 +39,11 @@ type Node struct {
 	access     api.Tokens
 	haproxy    haproxy.Binary
 	local      []service.Service // of the environment, sorted by name
+	users      service.Service   // has the users of the environment
+	client     string            // address of the embedded NATS's clients, empty without one
+	// What the settings' files hold: the token of the embedded NATS's clients, that for
+	// Consul, and the mesh's secret.
+	token, consulToken, secret string
 
 	id         string // of this process, in hex
 	conn       *stream.Conn
@@ -80,18 +85,6 @@ func (n *Node) open(ctx context.Context) error {
 		}
 	}
 	return nil
-}
-
-// check reports all problems that need neither a port nor another program.
-func (n *Node) check(ctx context.Context) error {
-	errs := []error{n.cfg.Validate(), nil, nil, nil, nil}
-	n.access, errs[1] = tokens(n.cfg)
-	n.haproxy, errs[2] = haproxy.Find(ctx, n.cfg.HAProxy)
-	n.local, errs[4] = n.localServices()
-	if errs[0] == nil && errs[4] == nil { // a key may have to be written
-		n.key, errs[3] = clusterKey(n.cfg)
-	}
-	return errors.Join(errs...)
 }
 
 // onClose adds what Run's end, or a failing Open, has to undo.
@@ -233,7 +226,7 @@ func (n *Node) announce() {
 		log.Warn().Msg("--insecure-api: anybody who reaches the API can change the proxy; give callers tokens instead (--tokens-file)")
 	}
 	log.Info().Str("version", n.cfg.Version).Str("name", n.cfg.Name).Stringer("api", n.api.Addr()).
-		Str("namespace", n.cfg.Namespace).Bool("embedded_log", n.cfg.NATS.Embedded()).Msg("sluice runs")
+		Str("namespace", n.cfg.Namespace).Bool("embedded_log", n.cfg.NATS.Embedded()).Str("nats", n.client).Msg("sluice runs")
 }
 
 // drain lets load balancers turn away while everything still works.

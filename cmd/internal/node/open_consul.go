@@ -13,17 +13,17 @@ import (
 	"sluice/events/consul"
 )
 
+func (n *Node) readConsulToken(context.Context) (err error) {
+	if n.cfg.Consul.TokenFile != "" {
+		n.consulToken, err = readSecret(n.cfg.Consul.TokenFile, setConsul)
+	}
+	return err
+}
+
 // openConsul makes the snapshot store and the mirror; Consul itself is not asked yet.
 func (n *Node) openConsul() (events.Snapshots, error) {
-	var token string
-	if n.cfg.Consul.TokenFile != "" {
-		var err error
-		if token, err = readSecret(n.cfg.Consul.TokenFile, setConsul); err != nil {
-			return nil, err
-		}
-	}
 	store, err := consul.New(consul.Config{
-		Addrs: n.cfg.Consul.Addrs, Token: token, Namespace: n.cfg.Namespace,
+		Addrs: n.cfg.Consul.Addrs, Token: n.consulToken, Namespace: n.cfg.Namespace,
 		Prefix: n.cfg.Consul.Prefix, Logger: n.cfg.Logger,
 	})
 	if err != nil {

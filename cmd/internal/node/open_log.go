@@ -16,18 +16,18 @@ import (
 // cannot be reached now is no error: the connections go on trying.
 func (n *Node) openLog(ctx context.Context) error {
 	auth := stream.Auth{
-		TokenFile: n.cfg.secret(n.cfg.NATS.TokenFile, "sluice_nats_token"),
+		TokenFile: n.cfg.natsTokenPath(),
 		CredsFile: n.cfg.NATS.CredsFile, NKeySeedFile: n.cfg.NATS.NKeySeedFile,
 		CAFile: n.cfg.NATS.CAFile, CertFile: n.cfg.NATS.CertFile, KeyFile: n.cfg.NATS.KeyFile,
 	}
 	cfg := stream.ConnConfig{URL: n.cfg.NATS.URL, Name: "sluice " + n.cfg.Name, Auth: auth, Logger: n.cfg.Logger}
 	logCfg := stream.Config{Subjects: n.subjects, MaxBytes: n.cfg.NATS.LogSize, Replicas: n.cfg.NATS.LogReplicas}
 	if n.cfg.NATS.Embedded() {
-		b, err := n.openBroker(ctx, auth.TokenFile)
+		b, err := n.openBroker(ctx)
 		if err != nil {
 			return err
 		}
-		cfg.URL, cfg.InProcess = "", b
+		cfg.URL, cfg.InProcess, n.client = "", b, b.ClientURL()
 		if logCfg.MaxBytes == 0 {
 			logCfg.MaxBytes = min(stream.DefaultMaxBytes, b.MaxStore()/2)
 		}
@@ -68,17 +68,23 @@ func (n *Node) fitLog(ctx context.Context) {
 	}
 }
 
-func (n *Node) openBroker(ctx context.Context, tokenFile string) (*broker.Server, error) {
-	token, err := natsToken(tokenFile)
-	if err != nil {
-		return nil, err
+// readNATSToken reads the token of NATS's clients, and refuses a log that anybody could write.
+func (n *Node) readNATSToken(context.Context) (err error) {
+	if n.token, err = natsToken(n.cfg.natsTokenPath()); err != nil || !n.cfg.NATS.Embedded() {
+		return err
 	}
-	if token == "" && !loopback(n.cfg.NATS.Listen) {
-		return nil, setListen.problem(n.cfg.NATS.Listen, "would let anybody on the network write the log",
+	if n.token == "" && checkAddr(setListen, n.cfg.NATS.Listen) == nil && !loopback(n.cfg.NATS.Listen) {
+		return setListen.problem(n.cfg.NATS.Listen, "would let anybody on the network write the log",
 			"listen on 127.0.0.1, or give clients a token with "+string(setNATSToken))
 	}
+	return nil
+}
+
+func (c Config) natsTokenPath() string { return c.secret(c.NATS.TokenFile, "sluice_nats_token") }
+
+func (n *Node) openBroker(ctx context.Context) (*broker.Server, error) {
 	b, err := broker.Start(ctx, broker.Config{
-		StoreDir: filepath.Join(n.cfg.DataDir, "log"), Listen: n.cfg.NATS.Listen, Token: token, Logger: n.cfg.Logger,
+		StoreDir: filepath.Join(n.cfg.DataDir, "log"), Listen: n.cfg.NATS.Listen, Token: n.token, Logger: n.cfg.Logger,
 	})
 	if err != nil {
 		return nil, err

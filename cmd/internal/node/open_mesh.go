@@ -53,12 +53,9 @@ func (n *Node) openMesh(context.Context) error {
 	if len(n.cfg.Peers.Names) == 0 {
 		return nil
 	}
-	secret, err := n.meshSecret()
-	if err != nil {
-		return err
-	}
+	var err error
 	n.mesh, err = broker.StartMesh(broker.MeshConfig{
-		Name: n.id, Cluster: "sluice-" + n.cfg.Namespace, Secret: secret,
+		Name: n.id, Cluster: "sluice-" + n.cfg.Namespace, Secret: n.secret,
 		Listen: n.cfg.Peers.Listen, Peers: n.cfg.Peers.Names, Logger: n.cfg.Logger,
 	})
 	if err != nil {

@@ -65,11 +65,8 @@ func (n *Node) openProxy(context.Context) error {
 
 // proxyOptions completes the environment with what only the node knows.
 func (n *Node) proxyOptions() (proxy.Options, error) {
-	o := n.cfg.Proxy
+	o := n.haproxyUser()
 	var err error
-	if o.CfgDir, err = filepath.Abs(o.CfgDir); err != nil {
-		return o, fmt.Errorf("%s: %w", setCfgDir, err)
-	}
 	if o.RunDir, err = n.runDir(o.CfgDir); err != nil {
 		return o, err
 	}
@@ -82,11 +79,20 @@ func (n *Node) proxyOptions() (proxy.Options, error) {
 		o.OpenBox = key.Open
 	}
 	o.AuthKey = key.AuthKey()
-	o.Users, err = globalUsers(n.cfg, key)
+	if err := n.users.Protect(key); err != nil {
+		return o, fmt.Errorf("USERS: %w", err)
+	}
+	o.Users = n.users.Users
+	return o, nil
+}
+
+// haproxyUser are the options with the user that HAProxy's workers become.
+func (n *Node) haproxyUser() proxy.Options {
+	o := n.cfg.Proxy
 	if os.Geteuid() == 0 && o.User == "" {
 		o.User, o.Group = "haproxy", "haproxy"
 	}
-	return o, err
+	return o
 }
 
 // accessLog takes the lines of HAProxy's access log; nil if there is none.

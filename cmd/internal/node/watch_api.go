@@ -59,6 +59,9 @@ func elsewhere(err error) bool {
 		errors.As(err, &p) && (p.Foreign() || p.Status == http.StatusServiceUnavailable)
 }
 
+// ErrToken says to a client of the API what to do about an answer 401.
+var ErrToken = errors.New("the API wants an access token that it knows: name its file with --token-file, or put the token into SLUICE_TOKEN")
+
 // watchError gives an answer the meaning that a watcher decides by.
 func watchError(err error) error {
 	var p *api.Problem
@@ -70,6 +73,8 @@ func watchError(err error) error {
 		return err
 	}
 	switch p.Status {
+	case http.StatusUnauthorized:
+		return ErrToken
 	case http.StatusPreconditionFailed:
 		return fmt.Errorf("%w: %w", swarm.ErrRaced, err)
 	case http.StatusBadRequest, http.StatusConflict, http.StatusNotFound, http.StatusRequestEntityTooLarge, http.StatusRequestURITooLong, http.StatusUnprocessableEntity:
