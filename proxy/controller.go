@@ -68,6 +68,8 @@ type Controller struct {
 	mu     sync.Mutex
 	report Report
 	news   chan struct{} // closed when report next changes
+	// listeners have the entry ports outside the http frontend.
+	listeners []listener
 
 	// names are those at rest of backends that have others in HAProxy.
 	names *names
@@ -90,8 +92,9 @@ type Controller struct {
 	unusable     []string // one line for each that does not
 	bundled      []Bundle // the desired ones that were looked at last
 
-	// reported is what was told of last.
-	reported struct {
+	// announced is the shape that the door knows the entry ports of, reported what was told of last.
+	announced *shape
+	reported  struct {
 		shape *shape
 		notes []string
 	}

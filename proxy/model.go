@@ -33,8 +33,8 @@ type Model struct {
 	touched map[string]bool
 	// around: the configuration around the backends may have changed.
 	around bool
-	// noted are the services whose parts have notes.
-	noted map[string]bool
+	// noted are the services whose parts have notes, refused those that are left out.
+	noted, refused map[string]bool
 	// shaped is what only all parts together give, nil after a change to any of that.
 	shaped *shape
 }
@@ -43,7 +43,7 @@ type Model struct {
 func newModel(o *Options, view *View) *Model {
 	return &Model{
 		options: o, view: view, plain: plainSection(o), parts: map[string]*part{}, overlays: map[string]overlaid{}, sections: map[string][]string{},
-		routing: newRouting(), touched: map[string]bool{}, noted: map[string]bool{},
+		routing: newRouting(), touched: map[string]bool{}, noted: map[string]bool{}, refused: map[string]bool{},
 	}
 }
 
@@ -127,6 +127,7 @@ func (m *Model) replace(name string, p *part) {
 		around = !old.common
 		delete(m.parts, name)
 		delete(m.noted, name)
+		delete(m.refused, name)
 	}
 	if p != nil {
 		m.routing.add(p.routes)
@@ -134,6 +135,9 @@ func (m *Model) replace(name string, p *part) {
 		m.parts[name] = p
 		if len(p.notes) > 0 {
 			m.noted[name] = true
+		}
+		if p.refusal != nil {
+			m.refused[name] = true
 		}
 	}
 	if m.routing.reshaped {
@@ -208,10 +212,8 @@ func (m *Model) shape() *shape {
 // Refusals are the definitions that were left out, in whole or in part.
 func (m *Model) Refusals() []*Refusal {
 	list := slices.Clone(m.shape().refusals)
-	for _, p := range m.parts {
-		if p.refusal != nil {
-			list = append(list, p.refusal)
-		}
+	for name := range m.refused {
+		list = append(list, m.parts[name].refusal)
 	}
 	slices.SortStableFunc(list, func(a, b *Refusal) int { return cmp.Compare(a.Service, b.Service) })
 	return list
