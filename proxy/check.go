@@ -20,6 +20,9 @@ func (c *Controller) Check(ctx context.Context, s service.Service) error {
 	if r := renderable(&s); r != nil {
 		return r
 	}
+	if r := c.place().foreignHosts(&s); r != nil {
+		return r
+	}
 	if err := c.vacant(&s); err != nil {
 		return err
 	}

@@ -29,6 +29,8 @@ type Config struct {
 	Process      Process
 	Certificates Certificates
 	Lookup       func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Interfaces gives the addresses of this machine; nil: only loopback is known to be its own.
+	Interfaces func() ([]netip.Addr, error)
 	// LastGood keeps what was live across restarts; nil: nothing is kept. Earlier gives
 	// earlier values of a service, newest first; nil: there are none.
 	LastGood LastGood
@@ -69,7 +71,8 @@ type Controller struct {
 	report Report
 	news   chan struct{} // closed when report next changes
 	// listeners have the entry ports outside the http frontend.
-	listeners []listener
+	listeners  []listener
+	interfaces []netip.Addr // addresses of this machine
 
 	// names are those at rest of backends that have others in HAProxy.
 	names *names

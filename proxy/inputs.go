@@ -40,7 +40,10 @@ func hostsOf(s *service.Service) []string {
 
 // view looks up everything local that rendering needs.
 func (c *Controller) view() View {
-	v := View{Addresses: c.resolver.Addresses, Secret: c.secret, Errorfiles: errorfiles(c.options.ErrorfilesDir)}
+	v := View{
+		Addresses: c.resolver.Addresses, Secret: c.secret, Errorfiles: errorfiles(c.options.ErrorfilesDir),
+		OwnPorts: c.cfg.Limits.OwnPorts, Interfaces: c.locate(),
+	}
 	if c.options.TemplatesDir != "" {
 		v.Template = func(name string) (string, error) { return readLocal(c.options.TemplatesDir, name) }
 	}

@@ -62,6 +62,9 @@ func Build(o *Options, services []service.Service, view View) *Model {
 // Put adds a service or replaces the one with its name; s must not change any more.
 func (m *Model) Put(s *service.Service) {
 	refusal := renderable(s)
+	if refusal == nil {
+		refusal = m.view.foreignHosts(s)
+	}
 	if old := m.parts[s.Name]; old != nil && (refusal != nil || old.svc.Section() != s.Section()) {
 		m.Remove(s.Name)
 	}
@@ -155,8 +158,15 @@ func (m *Model) replace(name string, p *part) {
 
 // Refresh takes the world as it is now: what depends on local files is made again.
 func (m *Model) Refresh(view *View) {
+	moved := !m.view.samePlace(view)
 	m.view, m.around, m.shaped = view, true, nil
-	m.again(func(p *part) bool { return p.local })
+	if !moved {
+		m.again(func(p *part) bool { return p.local })
+		return
+	}
+	for _, p := range slices.Collect(maps.Values(m.parts)) {
+		m.Put(p.svc)
+	}
 }
 
 // Readdress makes the parts again that depend on hosts whose addresses have changed.

@@ -60,13 +60,7 @@ func (s *shape) groupServers(member *target, check bool) []server {
 	if member.dst.Index > 0 {
 		name = fmt.Sprintf("%s.%d", name, member.dst.Index)
 	}
-	addrs := s.view.addresses(tasksOf(member.svc.Name))
-	if len(addrs) == 0 {
-		addrs = member.known()
-	}
-	if len(addrs) == 0 {
-		addrs = member.addresses(s.view)
-	}
+	addrs := s.view.firstForeign(port, s.view.addresses(tasksOf(member.svc.Name)), member.known(), member.addresses(s.view))
 	if len(addrs) == 0 {
 		return []server{{name: name, host: member.svc.Host(member.dst), port: port, check: check}}
 	}
@@ -204,10 +198,11 @@ func (s *shape) tcpBackend(member *target) section {
 	t.line("mode tcp")
 	tcpTimers(t, member.dst)
 	p := &part{options: s.options, view: s.view, svc: member.svc}
-	resolves, tail := p.resolves(member), extra(member.svc)
+	e := &entry{target: member, port: member.dst.Port}
+	tail := extra(member.svc)
 	return section{
 		kind: "backend", name: member.name(), owner: member.svc.Name, head: t.String(), tail: tail,
-		servers: member.overlaid(p.servers(&entry{target: member, port: member.dst.Port}, member.dst.CheckTCP || resolves)),
-		fixed:   resolves || tail != "",
+		servers: member.overlaid(p.servers(e, member.dst.CheckTCP || p.resolves(member))),
+		fixed:   p.looksUp(e) || tail != "",
 	}
 }

@@ -1,6 +1,8 @@
 package node
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
@@ -39,4 +41,21 @@ func TestOwnPorts(t *testing.T) {
 			}
 		}
 	})
+	t.Run("on one address or all", func(t *testing.T) {
+		for addr, want := range map[string]string{"127.0.0.1:8081": "127.0.0.1", "[::1]:8081": "::1", ":8081": "", "0.0.0.0:8081": "", "[::]:8081": "", "vm:8081": ""} {
+			cfg.APIAddr = addr
+			got := (&Node{cfg: cfg}).ownPorts()[0].Addr
+			if got.IsValid() && got.String() != want || got.IsValid() != (want != "") {
+				t.Errorf("%s: %v, want %q", addr, got, want)
+			}
+		}
+	})
+}
+
+// TestInterfaces: the addresses of this machine hold loopback, whatever else there is.
+func TestInterfaces(t *testing.T) {
+	list, err := interfaces()
+	if err != nil || !slices.ContainsFunc(list, netip.Addr.IsLoopback) {
+		t.Errorf("interfaces %v, %v", list, err)
+	}
 }
