@@ -176,7 +176,8 @@ func interfaces() ([]netip.Addr, error) {
 // maxEarlier is how many earlier versions are tried in place of a refused one.
 const maxEarlier = 8
 
-// earlier reads a service's earlier values from the log, newest first.
+// earlier reads a service's earlier values from the log, newest first. What was before a removal
+// is none of them: nobody wants that back.
 func (n *Node) earlier(ctx context.Context, name string) ([][]byte, error) {
 	history, err := n.log.History(ctx, n.subjects.Event(service.Key(name)), maxEarlier)
 	if err != nil {
@@ -185,9 +186,13 @@ func (n *Node) earlier(ctx context.Context, name string) ([][]byte, error) {
 	var values [][]byte
 	for _, m := range history {
 		e, err := events.DecodeEvent(m.Data)
-		if err == nil && !e.Deleted && e.Subject == service.Key(name) {
-			values = append(values, e.Data)
+		if err != nil || e.Subject != service.Key(name) {
+			continue
 		}
+		if e.Deleted {
+			break
+		}
+		values = append(values, e.Data)
 	}
 	return values, nil
 }

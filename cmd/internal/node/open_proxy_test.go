@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sluice/crdt/service"
+	"sluice/events"
 )
 
 // TestOwnPorts: no service may take a port of the replica's own, or be sent to it.
@@ -57,5 +60,24 @@ func TestInterfaces(t *testing.T) {
 	list, err := interfaces()
 	if err != nil || !slices.ContainsFunc(list, netip.Addr.IsLoopback) {
 		t.Errorf("interfaces %v, %v", list, err)
+	}
+}
+
+// TestEarlierVersionsEndAtARemoval: what was removed does not stand in for what came after.
+func TestEarlierVersionsEndAtARemoval(t *testing.T) {
+	n, _ := readyNode(t)
+	value := func(text string) []byte { return []byte(`{"serviceName":"` + text + `"}`) }
+	for _, c := range []events.Change{{Value: value("removed")}, {Delete: true}, {Value: value("first")}, {Value: value("second")}} {
+		c.Key = "service/a"
+		if _, err := n.replica.Write(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := n.earlier(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]byte{value("second"), value("first")}, got); diff != "" {
+		t.Error(diff)
 	}
 }
