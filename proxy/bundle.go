@@ -82,22 +82,9 @@ func (c *Controller) judge(ctx context.Context, fresh []Bundle) {
 	}
 }
 
-// showBundles asks HAProxy about certificates alone; a *Verdict is against them, not
-// against the proxy's own settings.
+// showBundles asks HAProxy about certificates alone.
 func (c *Controller) showBundles(ctx context.Context, list []Bundle) error {
-	err := c.stage(ctx, Build(c.options, nil, View{Bundles: list}))
-	var verdict *Verdict
-	if !errors.As(err, &verdict) || c.cfg.Certificates == nil {
-		return err
-	}
-	fallback, fallbackErr := c.cfg.Certificates.Fallback()
-	if fallbackErr != nil {
-		return fallbackErr
-	}
-	if bare := c.stage(ctx, Build(c.options, nil, View{Fallback: fallback})); bare != nil {
-		return fmt.Errorf("the proxy's own settings: %s", oneLine(bare.Error()))
-	}
-	return err
+	return c.showAlone(ctx, View{Bundles: list})
 }
 
 // CheckCertificate asks HAProxy about a bundle of certificate, chain and private key alone.

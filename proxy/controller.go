@@ -92,8 +92,9 @@ type Controller struct {
 	// certificates are the verdicts on those of the map, usable the ones that serve.
 	certificates map[string]*bundleState
 	usable       []Bundle
-	unusable     []string // one line for each that does not
-	bundled      []Bundle // the desired ones that were looked at last
+	unusable     []string     // one line for each that does not
+	bundled      []Bundle     // the desired ones that were looked at last
+	pages        map[int]page // the error pages that HAProxy was asked about
 
 	// announced is the shape that the door knows the entry ports of, reported what was told of last.
 	announced *shape

@@ -192,6 +192,9 @@ func (c *Controller) look(ctx context.Context, d Desired) {
 	c.usable, c.unusable = c.bundles(ctx, d.Certificates)
 	view := c.view()
 	view.Bundles = c.usable
+	var problems []string
+	view.Errorfiles, problems = c.errorfiles(ctx)
+	view.Problems = slices.Concat(view.Problems, problems)
 	if c.model.view.same(&view) && !c.model.hasLocal() {
 		return
 	}

@@ -42,7 +42,8 @@ type Answer struct {
 // port for its scheme. ErrNotReady before the first load. Safe for concurrent use.
 func (c *Controller) Why(ctx context.Context, r Request) (Answer, error) {
 	var list []candidate
-	err := c.ask(ctx, request{run: func(context.Context) error { list = c.serving(); return nil }})
+	var pages map[int]string
+	err := c.ask(ctx, request{run: func(context.Context) error { list, pages = c.serving(), c.model.view.Errorfiles; return nil }})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -52,7 +53,7 @@ func (c *Controller) Why(ctx context.Context, r Request) (Answer, error) {
 	c.options.statisticsFirst(&a)
 	a.Outcome = a.outcome(c.options)
 	if a.Status >= http.StatusBadRequest {
-		a.ErrorFile = errorfiles(c.options.ErrorfilesDir)[a.Status]
+		a.ErrorFile = pages[a.Status]
 	}
 	for i := range list {
 		if list[i].name == a.Rule.Service {

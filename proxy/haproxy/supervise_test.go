@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
@@ -11,6 +12,7 @@ import (
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -287,26 +289,37 @@ func TestFind(t *testing.T) {
 }
 
 func TestDeadHAProxyComesBackWithTheLastGoodFiles(t *testing.T) {
-	page := t.TempDir()
-	r := newRig(t, func(_ *rig, cfg *proxy.Config) { cfg.Options.ErrorfilesDir = page })
+	var full atomic.Bool
+	r := newRig(t, func(_ *rig, cfg *proxy.Config) {
+		cfg.WriteFile = func(path string, data []byte, mode fs.FileMode) error {
+			if full.Load() {
+				return syscall.ENOSPC
+			}
+			return writeFile(path, data, mode)
+		}
+	})
 	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
-	// An error file that HAProxy refuses is nobody's definition: nothing new can be loaded.
-	if err := os.WriteFile(page+"/503.http", []byte("not an answer"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r.publish("serviceName=y&servicePath=/y&outboundHostname=127.0.0.1&port=" + echo(t, "y"))
+	r.flushed()
+	full.Store(true) // nobody's definition is to blame: nothing new can be loaded
+	r.publish("serviceName=y&servicePath=/y&isDefaultBackend=true&outboundHostname=127.0.0.1&port=" + echo(t, "y"))
 	r.await("the error to be reported", func() bool { return r.controller.Report().LastError != "" })
 	r.goes(call{path: "/x"}, "x")
 	r.kill()
 	r.await("haproxy to be back", func() bool { a, err := r.try(call{path: "/x"}); return err == nil && a.seen.Backend == "x" })
 	if q := r.controller.Report().Quarantine; len(q) != 0 {
-		t.Errorf("a service is blamed for the operator's file: %+v", q)
+		t.Errorf("a service is blamed for the full disk: %+v", q)
 	}
-	if err := os.Remove(page + "/503.http"); err != nil {
-		t.Fatal(err)
-	}
+	full.Store(false)
 	r.live(r.source.Desired().Seq)
 	r.goes(call{path: "/y"}, "y")
+}
+
+// flushed makes the files those of what HAProxy serves.
+func (r *rig) flushed() {
+	r.Helper()
+	if _, err := r.controller.Config(r.Context()); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // kill ends this rig's HAProxy processes by force.
