@@ -88,9 +88,12 @@ func (c *Controller) showBundles(ctx context.Context, list []Bundle) error {
 }
 
 // CheckCertificate asks HAProxy about a bundle of certificate, chain and private key alone.
-// A *Refusal is the bundle's fault; any other error means that there is no opinion. Safe
-// for concurrent use; a few run at a time.
+// A *Refusal is the bundle's fault, service.Errors say that none is shown here; any other error
+// means that there is no opinion. Safe for concurrent use; a few run at a time.
 func (c *Controller) CheckCertificate(ctx context.Context, pem []byte) error {
+	if err := c.options.unlisted("body"); err != nil {
+		return err
+	}
 	refuse := func(reason string) error { return &Refusal{Param: "body", Reason: reason} }
 	if _, err := ReadCertificate(pem); err != nil {
 		return refuse(err.Error())

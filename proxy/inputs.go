@@ -54,6 +54,7 @@ func (c *Controller) view() View {
 			c.log.Error().Err(err).Msg("cannot make the self-signed certificate")
 		}
 	}
+	c.listed(&v)
 	return v
 }
 
