@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -160,10 +159,8 @@ func NewController(cfg Config) (*Controller, error) {
 		}
 		cfg.Options.AuthKey = base64.StdEncoding.EncodeToString(key[:])
 	}
-	for _, dir := range []string{cfg.Options.CfgDir, filepath.Join(cfg.Options.CfgDir, "maps"), filepath.Join(cfg.Options.CfgDir, "certs"), cfg.Options.runDir()} {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return nil, fmt.Errorf("make directory: %w; give a writable one with --cfg-dir", err)
-		}
+	if err := makeDirectories(&cfg.Options); err != nil {
+		return nil, err
 	}
 	if err := writable(cfg.Options.CfgDir); err != nil {
 		return nil, err

@@ -216,6 +216,9 @@ const stagingPrefix = ".check-"
 
 // stage writes the model beside the live files and asks HAProxy about it.
 func (c *Controller) stage(ctx context.Context, m *Model) error {
+	if err := makeDirectories(c.options); err != nil {
+		return err
+	}
 	dir, err := os.MkdirTemp(c.options.runDir(), stagingPrefix)
 	if err != nil {
 		return fmt.Errorf("make staging directory: %w", err)

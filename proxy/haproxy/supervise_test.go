@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -335,5 +336,29 @@ func (r *rig) kill() {
 			r.Fatal(err)
 		}
 		_ = syscall.Kill(n, syscall.SIGKILL) // it may have ended with its master
+	}
+}
+
+// TestRemovedDirectoriesComeBack: whatever of the configuration somebody removes, a HAProxy that
+// dies then comes back with all of it.
+func TestRemovedDirectoriesComeBack(t *testing.T) {
+	port := echo(t, "x")
+	for _, dir := range []string{"maps", "certs"} {
+		t.Run(dir, func(t *testing.T) {
+			r := newRig(t)
+			r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + port)
+			r.flushed()
+			if err := os.RemoveAll(filepath.Join(r.options.CfgDir, dir)); err != nil {
+				t.Fatal(err)
+			}
+			r.kill()
+			r.await("haproxy to be back", func() bool {
+				a, err := r.try(call{path: "/x"})
+				report := r.controller.Report()
+				return err == nil && a.seen.Backend == "x" && report.Up && report.Ready && report.LastError == ""
+			})
+			r.reconfigure("serviceName=y&servicePath=/y&isDefaultBackend=true&outboundHostname=127.0.0.1&port=" + port)
+			r.goes(call{path: "/y"}, "x")
+		})
 	}
 }
