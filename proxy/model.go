@@ -253,6 +253,15 @@ func (m *Model) Notes() []string {
 	return slices.Compact(notes)
 }
 
+// remarks are the notes on single services, by name.
+func (m *Model) remarks() map[string][]string {
+	notes := make(map[string][]string, len(m.noted))
+	for name := range m.noted {
+		notes[name] = m.parts[name].notes
+	}
+	return notes
+}
+
 // TCPPorts are the ports that the model listens on besides Options.Binds, sorted.
 func (m *Model) TCPPorts() []int { return m.shape().tcpPorts }
 

@@ -93,18 +93,3 @@ func (c *Controller) locate() []netip.Addr {
 	}
 	return c.interfaces
 }
-
-// noteOwn tells of the addresses that are left out of a target's servers.
-func (p *part) noteOwn(t *target) {
-	host := t.svc.Host(t.dst)
-	for _, port := range []int{t.dst.Port, t.dst.HTTPSPort} {
-		if !p.view.ownPort(port) {
-			continue
-		}
-		for _, addr := range slices.Concat(t.addresses(p.view), p.view.addresses(tasksOf(t.svc.Name)), t.known()) {
-			if use := p.view.own(addr, port); use != "" {
-				p.note("service %s: port %d of %s (%s) gets no request: it is the proxy's own (%s); give another host or port", t.svc.Name, port, host, addr, use)
-			}
-		}
-	}
-}

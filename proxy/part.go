@@ -34,7 +34,7 @@ func (m *Model) part(s *service.Service, section string) *part {
 	p.overlay(m.overlays[s.Name])
 	for i := range p.targets {
 		t := &p.targets[i]
-		p.noteOwn(t)
+		p.remark(t)
 		if t.http() {
 			p.enter(t)
 		}

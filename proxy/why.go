@@ -43,7 +43,11 @@ type Answer struct {
 func (c *Controller) Why(ctx context.Context, r Request) (Answer, error) {
 	var list []candidate
 	var pages map[int]string
-	err := c.ask(ctx, request{run: func(context.Context) error { list, pages = c.serving(), c.model.view.Errorfiles; return nil }})
+	var notes map[string][]string
+	err := c.ask(ctx, request{run: func(context.Context) error {
+		list, pages, notes = c.serving(), c.model.view.Errorfiles, c.model.remarks()
+		return nil
+	}})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -63,6 +67,7 @@ func (c *Controller) Why(ctx context.Context, r Request) (Answer, error) {
 	if a.Rule.entry != nil {
 		a.Notes = append(a.Notes, a.Rule.entry.reservations(&r, c.options)...)
 	}
+	a.Notes = append(a.Notes, notes[a.Rule.Service]...)
 	a.Notes = append(a.Notes, c.options.foreignRules(services)...)
 	return a, nil
 }

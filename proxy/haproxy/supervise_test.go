@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -47,10 +48,26 @@ func TestNothingIsBoundBeforeTheStateIsReady(t *testing.T) {
 func TestUnresolvableNamesHarmNobody(t *testing.T) {
 	r := newRig(t, func(r *rig, cfg *proxy.Config) { cfg.Lookup = hosts(map[string]string{"good": "127.0.0.1"}) })
 	r.publish("serviceName=bad&servicePath=/bad&port=80")
-	r.reconfigure("serviceName=good&servicePath=/good&port=" + echo(t, "good"))
+	good := echo(t, "good")
+	r.reconfigure("serviceName=good&servicePath=/good&port=" + good)
 	r.goes(call{path: "/good"}, "good")
 	if a := r.do(call{path: "/bad"}); a.status != 503 {
 		t.Errorf("unresolvable: status %d, want 503", a.status)
+	}
+	told := func(notes []string, name string) bool {
+		return slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "host "+name+" does not resolve") })
+	}
+	for name, want := range map[string]bool{"bad": true, "good": false} {
+		if a := r.why(call{path: "/" + name}); told(a.Notes, name) != want || told(r.controller.Report().Notes, name) != want {
+			t.Errorf("%s: notes %q, of a request %q", name, r.controller.Report().Notes, a.Notes)
+		}
+	}
+	r.reconfigure("serviceName=late&servicePath=/late&port=80") // by commands, others by a load
+	got := scraped(t, haproxy.NewStatistics(r.config.Socket, r.controller.AtRest))
+	for backend, up := range map[string]int{"bad-be80_0": 0, "late-be80_0": 0, "good-be" + good + "_0": 1} {
+		if line := fmt.Sprintf("haproxy_backend_up{backend=%q} %d\n", backend, up); !strings.Contains(got, line) {
+			t.Errorf("no %s in\n%s", line, got)
+		}
 	}
 	r.await("the readable server line", func() bool { return strings.Contains(r.file(proxy.ConfigFile), "server good good:") })
 }
