@@ -23,6 +23,9 @@ func TestNotesOnWhatHasNoEffect(t *testing.T) {
 		"an unknown tcp host": {note: "host nores does not resolve", change: func(_ *service.Service, d *service.Destination) {
 			d.OutboundHostname, d.ReqMode, d.SrcPort = "nores", service.TCP, 9000
 		}},
+		"containers that are not known": {note: "no container of it is known", change: func(s *service.Service, _ *service.Destination) {
+			s.Source = &service.Source{Kind: service.DockerSource}
+		}},
 		"an entry port that is there":    {change: func(_ *service.Service, d *service.Destination) { d.SrcPort = 8000 }},
 		"an entry port that is not":      {change: func(_ *service.Service, d *service.Destination) { d.SrcPort = 8001 }, note: "entry port 8001"},
 		"the entry port of TLS":          {change: func(_ *service.Service, d *service.Destination) { d.HTTPSPort, d.SrcPort = 8443, 8000 }, note: "its port 8443: that is for entry port 443"},
