@@ -143,8 +143,15 @@ func (s *Status) serves(w Wait) bool {
 	return (kind == "service" || kind == "overlay") && s.Reached >= w.Seq && !slices.Contains(s.Behind, name)
 }
 
+func (w *WaitResult) miss(s *Status) {
+	w.Missing = append(w.Missing, s.Name)
+	if s.Problem != "" {
+		w.Problems[s.Name] = s.Problem
+	}
+}
+
 func (r *Roster) check(w Wait) WaitResult {
-	result := WaitResult{Quarantined: map[string]Quarantined{}}
+	result := WaitResult{Quarantined: map[string]Quarantined{}, Problems: map[string]string{}}
 	if w.Scope == WaitNone {
 		result.Live = true
 		return result
@@ -157,7 +164,7 @@ func (r *Roster) check(w Wait) WaitResult {
 		}
 		live := h.status.StreamID == w.StreamID && h.status.serves(w) && r.wall().Sub(h.at) <= heardWithin
 		if !live {
-			result.Missing = append(result.Missing, h.status.Name)
+			result.miss(&h.status)
 			continue
 		}
 		for _, q := range h.status.Quarantine {

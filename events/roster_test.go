@@ -31,12 +31,14 @@ func TestWaitScopes(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		r := events.NewRoster("node-a", time.Now)
 		r.Observe(status("a", 7))
-		r.Observe(status("b", 5))
+		behind := status("b", 5)
+		behind.Problem = "its disk is full"
+		r.Observe(behind)
 		if got := wait(t, r, events.Wait{Scope: events.WaitLocal, Seq: 7}, time.Second); !got.Live {
 			t.Errorf("local: %+v", got)
 		}
 		got := wait(t, r, events.Wait{Scope: events.WaitAll, Seq: 7}, time.Second)
-		if got.Live || !cmp.Equal(got.Missing, []string{"b"}) {
+		if got.Live || !cmp.Equal(got.Missing, []string{"b"}) || got.Problems["b"] != behind.Problem {
 			t.Errorf("all, with b behind: %+v", got)
 		}
 		time.AfterFunc(time.Second, func() { r.Observe(status("b", 7)) })

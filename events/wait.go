@@ -25,6 +25,8 @@ type WaitResult struct {
 	Live bool
 	// Missing names the replicas that do not serve it yet.
 	Missing []string
+	// Problems are what those of them tell of themselves that an operator should look at, by name.
+	Problems map[string]string
 	// Quarantined lists, by replica name, why the change is not served there.
 	Quarantined map[string]Quarantined
 }

@@ -19,9 +19,11 @@ type AccessLog struct {
 // workers share it (pipe(7): at most 4096).
 const accessLine = 4000
 
+// target asks for lines that begin with their level: HAProxy's own events, such as the stop of
+// each proxy at a reload, have another one than requests.
 func (l *AccessLog) target(t *text) {
 	if l.Enabled {
-		t.line("log stdout len", strconv.Itoa(accessLine), "format raw local0 info")
+		t.line("log stdout len", strconv.Itoa(accessLine), "format short local0 info")
 	}
 }
 

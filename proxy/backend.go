@@ -41,7 +41,7 @@ func (p *part) backend(e *entry) section {
 	tail := extra(s)
 	return section{
 		kind: "backend", name: e.backend, owner: s.Name, head: t.String(), tail: tail,
-		servers: e.overlaid(p.httpServers(e)), fixed: p.resolves(e.target) || tail != "",
+		servers: e.overlaid(p.httpServers(e)), fixed: p.looksUp(e) || tail != "",
 	}
 }
 
@@ -161,11 +161,15 @@ func (p *part) resolves(t *target) bool {
 	return (t.svc.CheckResolvers || p.options.CheckResolvers) && !nameless(t.svc, t.dst)
 }
 
+// looksUp reports whether HAProxy itself may look up the entry's host. Where it leads is not
+// judged then, so that is no way to a port of this replica's own.
+func (p *part) looksUp(e *entry) bool { return p.resolves(e.target) && !p.view.ownPort(e.port) }
+
 // servers is one server per address of the target's host; the readable name stays even
 // without an address.
 func (p *part) servers(e *entry, check bool) []server {
 	host := e.svc.Host(e.dst)
-	addrs := e.addresses(p.view)
+	addrs := p.view.firstForeign(e.port, e.addresses(p.view), e.known())
 	if len(addrs) == 0 {
 		addrs = []netip.Addr{{}}
 	}
@@ -173,7 +177,7 @@ func (p *part) servers(e *entry, check bool) []server {
 	for i, addr := range addrs {
 		list[i] = server{
 			name: e.svc.Name, host: host, port: e.port, addr: addr,
-			check: check, tls: e.dst.SSLVerifyNone, resolvers: p.resolves(e.target),
+			check: check, tls: e.dst.SSLVerifyNone, resolvers: p.looksUp(e),
 		}
 		if i > 0 {
 			list[i].name = fmt.Sprintf("%s_%d", e.svc.Name, i+1)
@@ -186,13 +190,7 @@ func (p *part) servers(e *entry, check bool) []server {
 // itself stands in.
 func (p *part) taskServers(e *entry, first int, cookie bool) []server {
 	host := e.svc.Host(e.dst)
-	addrs := p.tasks(e)
-	if len(addrs) == 0 {
-		addrs = e.known()
-	}
-	if len(addrs) == 0 {
-		addrs = e.addresses(p.view)
-	}
+	addrs := p.view.firstForeign(e.port, p.tasks(e), e.known(), e.addresses(p.view))
 	if len(addrs) == 0 {
 		return []server{{name: e.svc.Name, host: host, port: e.port, tls: e.dst.SSLVerifyNone}}
 	}

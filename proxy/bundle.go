@@ -82,28 +82,18 @@ func (c *Controller) judge(ctx context.Context, fresh []Bundle) {
 	}
 }
 
-// showBundles asks HAProxy about certificates alone; a *Verdict is against them, not
-// against the proxy's own settings.
+// showBundles asks HAProxy about certificates alone.
 func (c *Controller) showBundles(ctx context.Context, list []Bundle) error {
-	err := c.stage(ctx, Build(c.options, nil, View{Bundles: list}))
-	var verdict *Verdict
-	if !errors.As(err, &verdict) || c.cfg.Certificates == nil {
-		return err
-	}
-	fallback, fallbackErr := c.cfg.Certificates.Fallback()
-	if fallbackErr != nil {
-		return fallbackErr
-	}
-	if bare := c.stage(ctx, Build(c.options, nil, View{Fallback: fallback})); bare != nil {
-		return fmt.Errorf("the proxy's own settings: %s", oneLine(bare.Error()))
-	}
-	return err
+	return c.showAlone(ctx, View{Bundles: list})
 }
 
 // CheckCertificate asks HAProxy about a bundle of certificate, chain and private key alone.
-// A *Refusal is the bundle's fault; any other error means that there is no opinion. Safe
-// for concurrent use; a few run at a time.
+// A *Refusal is the bundle's fault, service.Errors say that none is shown here; any other error
+// means that there is no opinion. Safe for concurrent use; a few run at a time.
 func (c *Controller) CheckCertificate(ctx context.Context, pem []byte) error {
+	if err := c.options.unlisted("body"); err != nil {
+		return err
+	}
 	refuse := func(reason string) error { return &Refusal{Param: "body", Reason: reason} }
 	if _, err := ReadCertificate(pem); err != nil {
 		return refuse(err.Error())

@@ -22,6 +22,8 @@ type candidate struct {
 type ban struct {
 	version, reason string
 	substitute      *candidate
+	// holder is the service that has what the version asks for, "" if there is none such.
+	holder string
 	// until is set once the others are live without this version: before that, trying it
 	// again would keep them from it.
 	until time.Time

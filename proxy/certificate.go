@@ -73,6 +73,10 @@ func bundleFile(name string) string { return "certs/" + name + "+map" }
 
 // certify puts all certificates in order: local files, those of the map, those of services.
 func (s *shape) certify(parts []*part) {
+	if s.options.CrtList != "" {
+		s.certifyListed(parts)
+		return
+	}
 	taken := map[string]bool{}
 	for _, b := range s.view.Bundles {
 		err := s.present(b.Name, bundleFile(b.Name), b.PEM)

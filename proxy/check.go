@@ -13,11 +13,23 @@ import (
 func (r *Refusal) Refused() (param, reason string) { return r.Param, r.Reason }
 
 // Check asks HAProxy about one definition alone, if that holds anything that only HAProxy
-// can judge. A *Refusal is the definition's fault; any other error means that there is no
-// opinion. Safe for concurrent use; a few run at a time.
+// can judge. A *Refusal is the definition's fault, service.Errors tell of what another
+// service or the operator has settled; any other error means that there is no opinion. Safe for concurrent
+// use; a few run at a time.
 func (c *Controller) Check(ctx context.Context, s service.Service) error {
 	if r := renderable(&s); r != nil {
 		return r
+	}
+	if r := c.place().foreignHosts(&s); r != nil {
+		return r
+	}
+	if err := c.vacant(&s); err != nil {
+		return err
+	}
+	if s.ServiceCert != nil {
+		if err := c.options.unlisted("serviceCert"); err != nil {
+			return err
+		}
 	}
 	if !judged(&s) {
 		return nil

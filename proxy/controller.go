@@ -9,7 +9,6 @@ import (
 	"io/fs"
 	"net/netip"
 	"os"
-	"path/filepath"
 	"sync"
 	"time"
 
@@ -29,6 +28,8 @@ type Config struct {
 	Process      Process
 	Certificates Certificates
 	Lookup       func(ctx context.Context, host string) ([]netip.Addr, error)
+	// Interfaces gives the addresses of this machine; nil: only loopback is known to be its own.
+	Interfaces func() ([]netip.Addr, error)
 	// LastGood keeps what was live across restarts; nil: nothing is kept. Earlier gives
 	// earlier values of a service, newest first; nil: there are none.
 	LastGood LastGood
@@ -68,6 +69,9 @@ type Controller struct {
 	mu     sync.Mutex
 	report Report
 	news   chan struct{} // closed when report next changes
+	// listeners have the entry ports outside the http frontend.
+	listeners  []listener
+	interfaces []netip.Addr // addresses of this machine
 
 	// names are those at rest of backends that have others in HAProxy.
 	names *names
@@ -87,11 +91,13 @@ type Controller struct {
 	// certificates are the verdicts on those of the map, usable the ones that serve.
 	certificates map[string]*bundleState
 	usable       []Bundle
-	unusable     []string // one line for each that does not
-	bundled      []Bundle // the desired ones that were looked at last
+	unusable     []string     // one line for each that does not
+	bundled      []Bundle     // the desired ones that were looked at last
+	pages        map[int]page // the error pages that HAProxy was asked about
 
-	// reported is what was told of last.
-	reported struct {
+	// announced is the shape that the door knows the entry ports of, reported what was told of last.
+	announced *shape
+	reported  struct {
 		shape *shape
 		notes []string
 	}
@@ -153,10 +159,8 @@ func NewController(cfg Config) (*Controller, error) {
 		}
 		cfg.Options.AuthKey = base64.StdEncoding.EncodeToString(key[:])
 	}
-	for _, dir := range []string{cfg.Options.CfgDir, filepath.Join(cfg.Options.CfgDir, "maps"), filepath.Join(cfg.Options.CfgDir, "certs"), cfg.Options.runDir()} {
-		if err := os.MkdirAll(dir, 0o750); err != nil {
-			return nil, fmt.Errorf("make directory: %w; give a writable one with --cfg-dir", err)
-		}
+	if err := makeDirectories(&cfg.Options); err != nil {
+		return nil, err
 	}
 	if err := writable(cfg.Options.CfgDir); err != nil {
 		return nil, err

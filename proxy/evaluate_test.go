@@ -175,3 +175,21 @@ func TestCriteria(t *testing.T) {
 		}
 	}
 }
+
+// A destination whose two ways in have one entry port is entered by the plain one, whatever it is
+// called: the evaluator says so too.
+func TestThePlainWayInPrecedes(t *testing.T) {
+	for _, name := range []string{"a", "zz"} {
+		o := testOptions(t.TempDir())
+		s := simple(name, 80, "/s")
+		s.Destinations[0].HTTPSPort, s.Destinations[0].SrcPort, s.Destinations[0].SrcHTTPSPort = 443, 8000, 8000
+		m := proxy.Build(&o, []service.Service{s}, proxy.View{})
+		want := name + "-be80_0"
+		if got := string(fileOf(t, m, "maps/routes-any.map")); !strings.Contains(got, "8000|/s "+want+"\n") {
+			t.Errorf("map %q", got)
+		}
+		if got := proxy.Evaluate([]service.Service{s}, proxy.Request{Port: 8000, Path: "/s"}).Rule.Backend; got != want {
+			t.Errorf("evaluated to %s, want %s", got, want)
+		}
+	}
+}

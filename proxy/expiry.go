@@ -46,7 +46,7 @@ func (p *presented) all() []Certificate {
 // set takes in what is presented now and warns about what ends soon.
 func (p *presented) set(list []Certificate, now time.Time, log zerolog.Logger) {
 	for _, c := range p.replace(list, now) {
-		log.Warn().Str("certificate", c.Name).Time("ends", c.NotAfter).Dur("left", c.NotAfter.Sub(now)).
+		log.Warn().Str("certificate", c.Name).Time("ends", c.NotAfter).Stringer("left", c.NotAfter.Sub(now).Round(time.Minute)).
 			Msg("certificate ends soon: send a new one")
 	}
 }

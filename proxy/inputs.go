@@ -8,7 +8,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 
 	"sluice/crdt/service"
@@ -38,9 +37,12 @@ func hostsOf(s *service.Service) []string {
 	return hosts
 }
 
-// view looks up everything local that rendering needs.
+// view looks up everything local that rendering needs, but for what HAProxy is asked about.
 func (c *Controller) view() View {
-	v := View{Addresses: c.resolver.Addresses, Secret: c.secret, Errorfiles: errorfiles(c.options.ErrorfilesDir)}
+	v := View{
+		Addresses: c.resolver.Addresses, Secret: c.secret,
+		OwnPorts: c.cfg.Limits.OwnPorts, Interfaces: c.locate(),
+	}
 	if c.options.TemplatesDir != "" {
 		v.Template = func(name string) (string, error) { return readLocal(c.options.TemplatesDir, name) }
 	}
@@ -52,6 +54,7 @@ func (c *Controller) view() View {
 			c.log.Error().Err(err).Msg("cannot make the self-signed certificate")
 		}
 	}
+	c.listed(&v)
 	return v
 }
 
@@ -74,22 +77,4 @@ func readLocal(dir, name string) (string, error) {
 	defer f.Close()
 	data, err := io.ReadAll(io.LimitReader(f, maxLocalFile))
 	return string(data), err
-}
-
-// errorfiles are the error pages that exist, by status code.
-func errorfiles(dir string) map[int]string {
-	found := map[int]string{}
-	if dir == "" {
-		return found
-	}
-	for _, code := range []int{400, 401, 403, 404, 405, 407, 408, 410, 413, 425, 429, 500, 501, 502, 503, 504} {
-		path, err := filepath.Abs(filepath.Join(dir, strconv.Itoa(code)+".http"))
-		if err != nil {
-			continue
-		}
-		if info, err := os.Stat(path); err == nil && info.Mode().IsRegular() {
-			found[code] = path
-		}
-	}
-	return found
 }

@@ -33,8 +33,8 @@ type Model struct {
 	touched map[string]bool
 	// around: the configuration around the backends may have changed.
 	around bool
-	// noted are the services whose parts have notes.
-	noted map[string]bool
+	// noted are the services whose parts have notes, refused those that are left out.
+	noted, refused map[string]bool
 	// shaped is what only all parts together give, nil after a change to any of that.
 	shaped *shape
 }
@@ -43,7 +43,7 @@ type Model struct {
 func newModel(o *Options, view *View) *Model {
 	return &Model{
 		options: o, view: view, plain: plainSection(o), parts: map[string]*part{}, overlays: map[string]overlaid{}, sections: map[string][]string{},
-		routing: newRouting(), touched: map[string]bool{}, noted: map[string]bool{},
+		routing: newRouting(), touched: map[string]bool{}, noted: map[string]bool{}, refused: map[string]bool{},
 	}
 }
 
@@ -62,6 +62,9 @@ func Build(o *Options, services []service.Service, view View) *Model {
 // Put adds a service or replaces the one with its name; s must not change any more.
 func (m *Model) Put(s *service.Service) {
 	refusal := renderable(s)
+	if refusal == nil {
+		refusal = m.view.foreignHosts(s)
+	}
 	if old := m.parts[s.Name]; old != nil && (refusal != nil || old.svc.Section() != s.Section()) {
 		m.Remove(s.Name)
 	}
@@ -127,6 +130,7 @@ func (m *Model) replace(name string, p *part) {
 		around = !old.common
 		delete(m.parts, name)
 		delete(m.noted, name)
+		delete(m.refused, name)
 	}
 	if p != nil {
 		m.routing.add(p.routes)
@@ -134,6 +138,9 @@ func (m *Model) replace(name string, p *part) {
 		m.parts[name] = p
 		if len(p.notes) > 0 {
 			m.noted[name] = true
+		}
+		if p.refusal != nil {
+			m.refused[name] = true
 		}
 	}
 	if m.routing.reshaped {
@@ -151,8 +158,15 @@ func (m *Model) replace(name string, p *part) {
 
 // Refresh takes the world as it is now: what depends on local files is made again.
 func (m *Model) Refresh(view *View) {
+	moved := !m.view.samePlace(view)
 	m.view, m.around, m.shaped = view, true, nil
-	m.again(func(p *part) bool { return p.local })
+	if !moved {
+		m.again(func(p *part) bool { return p.local })
+		return
+	}
+	for _, p := range slices.Collect(maps.Values(m.parts)) {
+		m.Put(p.svc)
+	}
 }
 
 // Readdress makes the parts again that depend on hosts whose addresses have changed.
@@ -208,10 +222,8 @@ func (m *Model) shape() *shape {
 // Refusals are the definitions that were left out, in whole or in part.
 func (m *Model) Refusals() []*Refusal {
 	list := slices.Clone(m.shape().refusals)
-	for _, p := range m.parts {
-		if p.refusal != nil {
-			list = append(list, p.refusal)
-		}
+	for name := range m.refused {
+		list = append(list, m.parts[name].refusal)
 	}
 	slices.SortStableFunc(list, func(a, b *Refusal) int { return cmp.Compare(a.Service, b.Service) })
 	return list
@@ -239,6 +251,15 @@ func (m *Model) Notes() []string {
 	}
 	slices.Sort(notes)
 	return slices.Compact(notes)
+}
+
+// remarks are the notes on single services, by name.
+func (m *Model) remarks() map[string][]string {
+	notes := make(map[string][]string, len(m.noted))
+	for name := range m.noted {
+		notes[name] = m.parts[name].notes
+	}
+	return notes
 }
 
 // TCPPorts are the ports that the model listens on besides Options.Binds, sorted.

@@ -33,7 +33,9 @@ func (m *Model) part(s *service.Service, section string) *part {
 	p.targets = targetsOf(s, section)
 	p.overlay(m.overlays[s.Name])
 	for i := range p.targets {
-		if t := &p.targets[i]; t.http() {
+		t := &p.targets[i]
+		p.remark(t)
+		if t.http() {
 			p.enter(t)
 		}
 	}

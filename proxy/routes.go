@@ -1,7 +1,6 @@
 package proxy
 
 import (
-	"cmp"
 	"maps"
 	"slices"
 	"strconv"
@@ -148,9 +147,7 @@ func (r *routing) touchAll(routes []route) {
 }
 
 func searchRoute(list []route, rt *route) (int, bool) {
-	return slices.BinarySearchFunc(list, rt, func(a route, b *route) int {
-		return cmp.Or(a.place.compare(b.place), cmp.Compare(a.backend, b.backend))
-	})
+	return slices.BinarySearchFunc(list, rt, func(a route, b *route) int { return a.compare(b) })
 }
 
 // insertRoute and deleteRoute return new lists.

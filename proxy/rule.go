@@ -58,12 +58,16 @@ type route struct {
 	exact   bool
 	place   place
 	backend string
+	tls     bool // the way in for TLS
 }
 
-// before reports whether the rule precedes another one of its class, host and path.
-func (r *route) before(o *route) bool {
-	return cmp.Or(r.place.compare(o.place), cmp.Compare(r.backend, o.backend)) < 0
+// compare orders the rules of one class, host and path. Of the two ways into one destination, on
+// one entry port, the plain one precedes, whatever they are called.
+func (r *route) compare(o *route) int {
+	return cmp.Or(r.place.compare(o.place), boolOrder(r.tls, o.tls), cmp.Compare(r.backend, o.backend))
 }
+
+func (r *route) before(o *route) bool { return r.compare(o) < 0 }
 
 // condition is one ACL line: the criterion with its flags, then literal patterns.
 type condition struct {
@@ -126,7 +130,7 @@ func (e *entry) routes() []route {
 		for _, host := range hosts {
 			list = append(list, route{
 				class: classOf(path), srcPort: e.srcPort, host: strings.ToLower(host), path: path,
-				exact: e.dst.PathType == "path", place: e.place, backend: e.backend,
+				exact: e.dst.PathType == "path", place: e.place, backend: e.backend, tls: e.tls,
 			})
 		}
 	}

@@ -24,11 +24,6 @@ type setting struct {
 func settings() []setting {
 	return []setting{
 		{
-			name: "--errorfiles-dir (SLUICE_ERRORFILES_DIR)", remedy: "correct the file, or take it out of the directory",
-			text: func(o *Options) []string { return []string{o.ErrorfilesDir} },
-			take: func(to, from *Options) { to.ErrorfilesDir = from.ErrorfilesDir },
-		},
-		{
 			name: "--bind-addr (SLUICE_BIND_ADDR)", remedy: "give an address of this machine, or * for all",
 			text: func(o *Options) []string { return []string{o.BindAddr} },
 			problem: func(o *Options) string {

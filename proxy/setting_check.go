@@ -46,7 +46,7 @@ func (c SettingsCheck) Run(ctx context.Context) error {
 // culprits adds one setting after the other to the defaults. One that is refused stays out.
 func (c SettingsCheck) culprits(ctx context.Context) ([]error, error) {
 	good := DefaultOptions()
-	good.ErrorfilesDir, good.User, good.Group = "", c.Options.User, c.Options.Group
+	good.User, good.Group = c.Options.User, c.Options.Group
 	if err := c.ask(ctx, good); err != nil {
 		return nil, fmt.Errorf("the settings' defaults: %w; install another HAProxy or name one with --haproxy (SLUICE_HAPROXY)", err)
 	}
@@ -78,11 +78,12 @@ func inWords(v *Verdict) string {
 	return strings.TrimSuffix(oneLine(location.ReplaceAllString(v.Text, "")), ".")
 }
 
-// ask asks about options without any service.
+// ask asks about options without any service, certificate or error page: one of those that is
+// bad is left out later, with a note.
 func (c SettingsCheck) ask(ctx context.Context, o Options) error {
 	o.CfgDir, o.RunDir = c.Dir, "/run" // nothing is made there
 	o.Users, o.AuthKey = nil, base64.StdEncoding.EncodeToString(make([]byte, 32))
-	view := View{Errorfiles: errorfiles(o.ErrorfilesDir), Fallback: c.Certificate}
+	view := View{Fallback: c.Certificate}
 	return staged(ctx, c.Checker, c.Dir, Build(&o, probes(&o), view))
 }
 

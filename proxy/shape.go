@@ -29,6 +29,7 @@ type shape struct {
 	templates, raw []string
 	tcp            text // the frontends of tcp ports
 	tcpPorts       []int
+	listeners      []target // those of tcp ports
 
 	moved          map[string]string // host -> host that it redirects to
 	sni            map[string]map[string]string

@@ -80,6 +80,8 @@ type Refusal struct {
 	// Param is the parameter to blame, "" where it cannot be told.
 	Param  string
 	Reason string
+	// Holder is the service that has what this one asks for, "" if none does.
+	Holder string
 }
 
 func (r *Refusal) Error() string {

@@ -23,6 +23,7 @@ func (c *Controller) sync(ctx context.Context, d Desired) error {
 		}
 		return c.load(ctx, d)
 	}
+	c.expel(ctx)
 	p, err := c.command(ctx)
 	if err != nil {
 		c.log.Warn().Err(err).Msg("haproxy holds something else than it should, comparing")
@@ -87,12 +88,7 @@ func (c *Controller) pace(s ProcessState) {
 // without needs of their own, which all look alike: that takes as long as the load itself.
 func (c *Controller) acceptable(ctx context.Context) error {
 	for {
-		if refusals := c.model.Refusals(); len(refusals) > 0 {
-			for _, r := range refusals {
-				c.reject(ctx, r.Service, r.Error())
-			}
-			continue
-		}
+		c.expel(ctx)
 		if !c.doubtful {
 			return nil
 		}
@@ -196,6 +192,9 @@ func (c *Controller) look(ctx context.Context, d Desired) {
 	c.usable, c.unusable = c.bundles(ctx, d.Certificates)
 	view := c.view()
 	view.Bundles = c.usable
+	var problems []string
+	view.Errorfiles, problems = c.errorfiles(ctx)
+	view.Problems = slices.Concat(view.Problems, problems)
 	if c.model.view.same(&view) && !c.model.hasLocal() {
 		return
 	}
@@ -219,6 +218,9 @@ const StagingPrefix = ".check-"
 
 // stage writes the model beside the live files and asks HAProxy about it.
 func (c *Controller) stage(ctx context.Context, m *Model) error {
+	if err := makeDirectories(c.options); err != nil {
+		return err
+	}
 	return staged(ctx, c.cfg.Process, c.options.runDir(), m)
 }
 

@@ -163,10 +163,12 @@ func (c *Controller) admit(cand candidate) {
 	c.doubtful = c.doubtful || !c.model.plainService(cand.name)
 }
 
-// endBans tries versions again whose ban is over.
+// endBans tries versions again whose ban is over, or whose rival is gone.
 func (c *Controller) endBans(ctx context.Context) {
 	for _, name := range sortedKeys(c.banned) {
-		if b := c.banned[name]; !b.until.IsZero() && time.Now().After(b.until) {
+		b := c.banned[name]
+		_, held := c.current[b.holder]
+		if over := !b.until.IsZero() && time.Now().After(b.until); over || b.holder != "" && !held {
 			delete(c.banned, name)
 			c.turn(ctx, name)
 		}

@@ -10,17 +10,16 @@ import (
 	"sluice/crdt/service"
 )
 
-// tcpPort is everything that listens on one port outside the http frontend: either one
-// group, or destinations told apart by the TLS greeting.
-type tcpPort struct {
-	port    int
-	group   string
-	members []*target
-}
-
 // listen lays out the tcp and sni destinations: frontends, and the sections behind them.
 func (s *shape) listen(list []target) {
-	for _, p := range s.portsOf(list) {
+	for i := range list {
+		if list[i].listens() {
+			s.listeners = append(s.listeners, list[i])
+		}
+	}
+	ports, refusals := entryPorts(s.options, s.listeners)
+	s.refusals = append(s.refusals, refusals...)
+	for _, p := range ports {
 		s.tcpPorts = append(s.tcpPorts, p.port)
 		if p.group != "" {
 			s.sections = append(s.sections, s.tcpGroup(&p))
@@ -31,43 +30,6 @@ func (s *shape) listen(list []target) {
 			s.sections = append(s.sections, s.tcpBackend(member))
 		}
 	}
-}
-
-// portsOf sorts the tcp and sni destinations by entry port. A port that cannot be shared is
-// refused for the later service.
-func (s *shape) portsOf(list []target) []tcpPort {
-	byPort := map[int]*tcpPort{}
-	taken := map[int]bool{s.options.OwnStatsPort(): true}
-	for _, b := range s.options.Binds {
-		taken[b.Port] = true
-	}
-	for i := range list {
-		t := &list[i]
-		if t.dst.ReqMode == service.HTTP || t.dst.ReqMode == "" {
-			continue
-		}
-		port := t.dst.SrcPort
-		if taken[port] {
-			s.refuse(t.svc, "srcPort", "port %d belongs to the proxy itself", port)
-			continue
-		}
-		p := byPort[port]
-		if p == nil {
-			p = &tcpPort{port: port, group: t.dst.ServiceGroup}
-			byPort[port] = p
-		}
-		if p.group != t.dst.ServiceGroup {
-			s.refuse(t.svc, "srcPort", "port %d is already used by service %s with another serviceGroup", port, p.members[0].svc.Name)
-			continue
-		}
-		p.members = append(p.members, t)
-	}
-	ports := make([]tcpPort, 0, len(byPort))
-	for _, p := range byPort {
-		ports = append(ports, *p)
-	}
-	slices.SortFunc(ports, func(a, b tcpPort) int { return a.port - b.port })
-	return ports
 }
 
 // tcpGroup joins the members' servers in one balanced section; its options come from the
@@ -98,13 +60,7 @@ func (s *shape) groupServers(member *target, check bool) []server {
 	if member.dst.Index > 0 {
 		name = fmt.Sprintf("%s.%d", name, member.dst.Index)
 	}
-	addrs := s.view.addresses(tasksOf(member.svc.Name))
-	if len(addrs) == 0 {
-		addrs = member.known()
-	}
-	if len(addrs) == 0 {
-		addrs = member.addresses(s.view)
-	}
+	addrs := s.view.firstForeign(port, s.view.addresses(tasksOf(member.svc.Name)), member.known(), member.addresses(s.view))
 	if len(addrs) == 0 {
 		return []server{{name: name, host: member.svc.Host(member.dst), port: port, check: check}}
 	}
@@ -242,10 +198,11 @@ func (s *shape) tcpBackend(member *target) section {
 	t.line("mode tcp")
 	tcpTimers(t, member.dst)
 	p := &part{options: s.options, view: s.view, svc: member.svc}
-	resolves, tail := p.resolves(member), extra(member.svc)
+	e := &entry{target: member, port: member.dst.Port}
+	tail := extra(member.svc)
 	return section{
 		kind: "backend", name: member.name(), owner: member.svc.Name, head: t.String(), tail: tail,
-		servers: member.overlaid(p.servers(&entry{target: member, port: member.dst.Port}, member.dst.CheckTCP || resolves)),
-		fixed:   resolves || tail != "",
+		servers: member.overlaid(p.servers(e, member.dst.CheckTCP || p.resolves(member))),
+		fixed:   p.looksUp(e) || tail != "",
 	}
 }

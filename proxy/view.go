@@ -5,6 +5,8 @@ import (
 	"maps"
 	"net/netip"
 	"slices"
+
+	"sluice/crdt/service"
 )
 
 // View is everything that rendering needs besides the services and the Options: the
@@ -21,6 +23,12 @@ type View struct {
 	Certificates []Certificate
 	Bundles      []Bundle
 	Fallback     string
+	// Listed are the certificate files of the operator's own list, if there is one.
+	Listed []string
+	// OwnPorts are where this replica itself listens, Interfaces the sorted addresses of this
+	// machine: no server is any of these.
+	OwnPorts   []service.OwnPort
+	Interfaces []netip.Addr
 	// Problems are local inputs that cannot be used, one line each; they become notes.
 	Problems []string
 	// Errorfiles maps status codes to error file paths.
@@ -48,7 +56,7 @@ func (v *View) secret(name string) (string, bool) {
 func (v *View) same(o *View) bool {
 	return slices.EqualFunc(v.Certificates, o.Certificates, sameCertificate) &&
 		slices.EqualFunc(v.Bundles, o.Bundles, sameBundle) &&
-		v.Fallback == o.Fallback && slices.Equal(v.Problems, o.Problems) && maps.Equal(v.Errorfiles, o.Errorfiles)
+		v.samePlace(o) && slices.Equal(v.Listed, o.Listed) && v.Fallback == o.Fallback && slices.Equal(v.Problems, o.Problems) && maps.Equal(v.Errorfiles, o.Errorfiles)
 }
 
 func sameCertificate(a, b Certificate) bool {

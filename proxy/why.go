@@ -42,7 +42,12 @@ type Answer struct {
 // port for its scheme. ErrNotReady before the first load. Safe for concurrent use.
 func (c *Controller) Why(ctx context.Context, r Request) (Answer, error) {
 	var list []candidate
-	err := c.ask(ctx, request{run: func(context.Context) error { list = c.serving(); return nil }})
+	var pages map[int]string
+	var notes map[string][]string
+	err := c.ask(ctx, request{run: func(context.Context) error {
+		list, pages, notes = c.serving(), c.model.view.Errorfiles, c.model.remarks()
+		return nil
+	}})
 	if err != nil {
 		return Answer{}, err
 	}
@@ -52,7 +57,7 @@ func (c *Controller) Why(ctx context.Context, r Request) (Answer, error) {
 	c.options.statisticsFirst(&a)
 	a.Outcome = a.outcome(c.options)
 	if a.Status >= http.StatusBadRequest {
-		a.ErrorFile = errorfiles(c.options.ErrorfilesDir)[a.Status]
+		a.ErrorFile = pages[a.Status]
 	}
 	for i := range list {
 		if list[i].name == a.Rule.Service {
@@ -62,6 +67,7 @@ func (c *Controller) Why(ctx context.Context, r Request) (Answer, error) {
 	if a.Rule.entry != nil {
 		a.Notes = append(a.Notes, a.Rule.entry.reservations(&r, c.options)...)
 	}
+	a.Notes = append(a.Notes, notes[a.Rule.Service]...)
 	a.Notes = append(a.Notes, c.options.foreignRules(services)...)
 	return a, nil
 }

@@ -88,9 +88,23 @@ func (c *Controller) write(files []File) error {
 	return err
 }
 
+// makeDirectories makes those that files and sockets are in, where they are missing: somebody may
+// have removed them.
+func makeDirectories(o *Options) error {
+	for _, dir := range []string{o.CfgDir, filepath.Join(o.CfgDir, "maps"), filepath.Join(o.CfgDir, "certs"), o.runDir()} {
+		if err := os.MkdirAll(dir, 0o750); err != nil {
+			return fmt.Errorf("make directory: %w; give a writable one with --cfg-dir", err)
+		}
+	}
+	return nil
+}
+
 // writeFiles replaces the files that differ on disk, the configuration itself last: it
 // refers to the others. Those that equal the ones in before are known to be there.
 func writeFiles(cfg *Config, files, before []File) error {
+	if err := makeDirectories(&cfg.Options); err != nil {
+		return err
+	}
 	ordered := slices.Clone(files)
 	slices.SortStableFunc(ordered, func(a, b File) int { return boolOrder(a.Name == ConfigFile, b.Name == ConfigFile) })
 	for _, f := range ordered {

@@ -20,6 +20,8 @@ type Limits struct {
 // OwnPort is a port that the replica itself listens on.
 type OwnPort struct {
 	Port int
+	// Addr is the address that it listens on; invalid: all of the machine's.
+	Addr netip.Addr
 	// Use says what for, in a word or two: "API".
 	Use string
 }
@@ -187,11 +189,13 @@ func (v *validator) ownPorts(s *Service, d *Destination, suffix string) {
 }
 
 func isLocal(host string) bool {
-	if strings.EqualFold(host, "localhost") {
+	host = strings.ToLower(host)
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") { // RFC 6761
 		return true
 	}
 	addr, err := netip.ParseAddr(host)
-	return err == nil && (addr.Unmap().IsLoopback() || addr.IsUnspecified())
+	addr = addr.Unmap()
+	return err == nil && (addr.IsLoopback() || addr.IsUnspecified())
 }
 
 // small reports whether a service with that many bytes and elements of plain texts cannot be

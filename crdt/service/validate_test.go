@@ -209,6 +209,8 @@ func TestOwnPorts(t *testing.T) {
 	for pairs, param := range map[string]string{
 		"outboundHostname=127.0.0.1":                   "port",
 		"outboundHostname=localhost":                   "port",
+		"outboundHostname=a.LocalHost":                 "port",
+		"outboundHostname=::ffff:0.0.0.0":              "port",
 		"outboundHostname=::ffff:127.0.0.9":            "port",
 		"outboundHostname=::1; port=1; httpsPort=8080": "httpsPort",
 		"reqMode=tcp; srcPort=8080":                    "srcPort",

@@ -102,7 +102,9 @@ func TestDockerFlowProxyStatuses(t *testing.T) {
 func TestErrorsOfAChange(t *testing.T) {
 	refusal := refused{"servicePath", "unmatched ( in the expression"}
 	missing := &events.WaitResult{Missing: []string{"two"}}
+	ailing := &events.WaitResult{Missing: []string{"one", "two"}, Problems: map[string]string{"two": "its disk is full"}}
 	quarantined := &events.WaitResult{Quarantined: map[string]events.Quarantined{"two": {Service: "go-demo", Reason: "no such file"}}}
+	replaced := &events.WaitResult{Quarantined: map[string]events.Quarantined{"two": {Service: "go-demo", Reason: "no such file", Serving: "v1"}}}
 	tests := []struct {
 		name    string
 		set     func(*apitest.Backend)
@@ -118,7 +120,9 @@ func TestErrorsOfAChange(t *testing.T) {
 		{"no answer", func(b *apitest.Backend) { b.WriteErr = events.ErrUnknownOutcome }, 500, 504, "sent-1", "unknown"},
 		{"lost condition", func(b *apitest.Backend) { b.WriteErr = events.ErrPrecondition }, 500, 412, "precondition", nil},
 		{"not live", func(b *apitest.Backend) { b.WaitResult = missing }, 500, 504, "not live in time on two", "durable"},
-		{"quarantined", func(b *apitest.Backend) { b.WaitResult = quarantined }, 500, 504, "two does not serve it: no such file", "durable"},
+		{"quarantined", func(b *apitest.Backend) { b.WaitResult = quarantined }, 500, 504, "two does not serve it: no such file; no version of it is served there", "durable"},
+		{"quarantined, an earlier version serves", func(b *apitest.Backend) { b.WaitResult = replaced }, 500, 504, "no such file; version v1 is served instead", "durable"},
+		{"not live, and why", func(b *apitest.Backend) { b.WaitResult = ailing }, 500, 504, "not live in time on one, two (its disk is full)", "durable"},
 		{"waiting fails", func(b *apitest.Backend) { b.WaitErr = context.Canceled }, 500, 504, "durable at sequence 1", "durable"},
 		{"waiting ends without a word", func(b *apitest.Backend) { b.WaitErr = context.DeadlineExceeded }, 500, 504, "not live in time", "durable"},
 		{"HAProxy takes too long", func(b *apitest.Backend) { b.CheckErr = context.DeadlineExceeded }, 503, 503, "nothing was changed", nil},

@@ -2,10 +2,11 @@ package api
 
 import (
 	"net/http"
-	"strings"
 
 	"sluice/events"
 )
+
+const unserved = "the state is not restored and served yet"
 
 // unready says why this replica should not get traffic; empty: it should.
 func (s *Server) unready() string {
@@ -13,10 +14,12 @@ func (s *Server) unready() string {
 	switch {
 	case s.draining.Load():
 		return "the replica is stopping"
+	case !status.Ready && status.Stale != "" && status.Problem != "":
+		return unserved + ": " + status.Stale + "; " + status.Problem
 	case !status.Ready && status.Stale+status.Problem != "":
-		return strings.Trim("the state is not restored and served yet: "+status.Stale+"; "+status.Problem, "; ")
+		return unserved + ": " + status.Stale + status.Problem
 	case !status.Ready:
-		return "the state is not restored and served yet"
+		return unserved
 	case !s.cfg.Proxy.Ready():
 		return "HAProxy does not serve a configuration"
 	}

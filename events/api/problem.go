@@ -158,16 +158,33 @@ func notLive(r Receipt, scope events.Scope, res events.WaitResult) *Problem {
 	}
 	sort.Strings(names)
 	for _, name := range names {
-		parts = append(parts, fmt.Sprintf("%s does not serve it: %s", name, res.Quarantined[name].Reason))
+		q := res.Quarantined[name]
+		serving := "no version of it is served there"
+		if q.Serving != "" {
+			serving = "version " + q.Serving + " is served instead"
+		}
+		parts = append(parts, fmt.Sprintf("%s does not serve it: %s; %s", name, q.Reason, serving))
 	}
 	if len(res.Missing) > 0 {
-		parts = append(parts, "not live in time on "+strings.Join(res.Missing, ", "))
+		parts = append(parts, "not live in time on "+strings.Join(missing(res), ", "))
 	}
 	if len(parts) == 0 {
 		parts = append(parts, "not live in time ("+string(scope)+")")
 	}
 	p.Detail = "the change is durable at sequence " + strconv.FormatUint(r.Seq, 10) + ", but " + strings.Join(parts, "; ")
 	return p
+}
+
+// missing are the names of the replicas that are behind, with what ails them.
+func missing(res events.WaitResult) []string {
+	list := make([]string, len(res.Missing))
+	for i, name := range res.Missing {
+		list[i] = name
+		if why := res.Problems[name]; why != "" {
+			list[i] += " (" + why + ")"
+		}
+	}
+	return list
 }
 
 // write sends the problem as problem JSON.

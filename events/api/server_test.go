@@ -11,6 +11,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"sluice/crdt/service"
+	"sluice/events"
 	"sluice/events/api"
 	"sluice/events/api/apitest"
 )
@@ -100,6 +101,15 @@ func TestHealthAndReadiness(t *testing.T) {
 	}
 	b.SetReady(false)
 	check("before the state is restored", 503, 503)
+	for want, status := range map[string]events.Status{
+		"served yet\"": {}, "served yet: no log\"": {Stale: "no log"}, "served yet: disk full\"": {Problem: "disk full"},
+		"served yet: no log; disk full\"": {Stale: "no log", Problem: "disk full"},
+	} {
+		b.SetStatus(status)
+		if got := send(s.Handler(), remote, "GET /readyz", nil).Body.String(); !strings.Contains(got, want) {
+			t.Errorf("got %s, want %s", got, want)
+		}
+	}
 	b.SetReady(true)
 	check("restored", 200, 200)
 	b.SetDead(true)

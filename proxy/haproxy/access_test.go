@@ -104,3 +104,25 @@ func TestAccessLogOfConnections(t *testing.T) {
 	defer conn.Close()
 	r.await("the connection in the log", func() bool { return len(log.holding("closed "+strconv.Itoa(port))) == 1 })
 }
+
+// TestAccessLogHoldsRequestsOnly: what HAProxy tells of itself, of each proxy that stops at a
+// reload and of servers that come and go, is no request.
+func TestAccessLogHoldsRequestsOnly(t *testing.T) {
+	r, log := logged(t, proxy.AccessLog{Enabled: true})
+	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "one"))
+	for _, path := range []string{"/x/before", "/x/behind"} {
+		r.goes(call{path: path}, "one")
+		r.await("the request in the log", func() bool { return len(log.holding(path)) == 1 })
+		r.reconfigure("serviceName=y&servicePath=/y&outboundHostname=127.0.0.1&port=" + echo(t, "two"))
+		r.live(r.source.remove("y"))
+		if err := r.controller.Reload(t.Context(), true); err != nil {
+			t.Fatal(err)
+		}
+		r.await("the old worker to end", func() bool { return r.controller.Report().OldWorkers == 0 })
+	}
+	for _, line := range log.holding("") {
+		if !strings.Contains(line, `"GET /x/`) || strings.HasPrefix(line, "<") {
+			t.Errorf("logged: %q", line)
+		}
+	}
+}

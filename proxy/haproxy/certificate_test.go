@@ -18,6 +18,7 @@ import (
 	"net/url"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"sync"
@@ -25,6 +26,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"github.com/rs/zerolog"
 
 	"sluice/proxy"
 )
@@ -153,11 +155,11 @@ func TestCertificatesOfTheMap(t *testing.T) {
 		}
 	}
 	registry := prometheus.NewRegistry()
+	var log accessLog
 	r := newRig(t, func(r *rig, cfg *proxy.Config) {
 		cfg.Options.Binds = append(cfg.Options.Binds, proxy.Bind{Addr: "127.0.0.1", Port: r.tls, TLS: true})
 		cfg.Certificates = files{fallback: fallback, list: []proxy.Certificate{{Name: "b.pem", Path: local}}}
-		cfg.Registerer = registry
-		told(r, cfg)
+		cfg.Registerer, cfg.Logger = registry, zerolog.New(zerolog.MultiLevelWriter(&log, zerolog.NewTestWriter(t)))
 	})
 	a := proxy.Bundle{Name: "a.pem", Version: "1", PEM: bundle(t, "a.test")}
 	weak := proxy.Bundle{Name: "w.pem", Version: "1", PEM: weakBundle(t)}
@@ -246,6 +248,11 @@ func TestCertificatesOfTheMap(t *testing.T) {
 		got := gathered(t, registry, "sluice_certificate_expiry_seconds")
 		if left := got["b.pem"]; len(got) != 1 || left < 3000 || left > 3600 {
 			t.Errorf("metric: %v", got)
+		}
+	})
+	t.Run("and a warning for people", func(t *testing.T) {
+		if found := log.holding(`"certificate":"a.pem","ends"`); len(found) == 0 || !regexp.MustCompile(`"left":"(1h|59m)0`).MatchString(found[0]) {
+			t.Errorf("logged: %q", found)
 		}
 	})
 	t.Run("the door", func(t *testing.T) {

@@ -86,10 +86,6 @@ var bad = []struct {
 	setting, says string
 	change        func(t *testing.T, o *proxy.Options)
 }{
-	{"--errorfiles-dir (SLUICE_ERRORFILES_DIR)", "503.http", func(t *testing.T, o *proxy.Options) {
-		o.ErrorfilesDir = t.TempDir()
-		note(t, filepath.Join(o.ErrorfilesDir, "503.http"), "no answer")
-	}},
 	{"--bind-addr (SLUICE_BIND_ADDR)", "nowhere.invalid", func(t *testing.T, o *proxy.Options) {
 		o.BindAddr = "nowhere.invalid"
 		binds(t, o, "8000 accept-proxy,8443:ssl", "[::1]:9000")

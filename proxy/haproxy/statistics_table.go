@@ -6,6 +6,7 @@ import (
 	"encoding/csv"
 	"errors"
 	"fmt"
+	"regexp"
 	"strings"
 )
 
@@ -45,7 +46,29 @@ func (s Statistics) read(ctx context.Context) (statisticsTable, error) {
 			t.rows = append(t.rows, row)
 		}
 	}
+	t.correct()
 	return t, nil
+}
+
+// ofService matches the names of services' backends. HAProxy calls one without servers up, since
+// it might answer by itself; that of a service has none while no address is known.
+var ofService = regexp.MustCompile(`-be[0-9]+_[0-9]+$`)
+
+// correct says of the backends of services without a server that they are down, as HAProxy does
+// where the configuration has a server without an address.
+func (t statisticsTable) correct() {
+	status, ok := t.columns["status"]
+	staffed := map[string]bool{} // a backend's servers stand before it
+	for _, row := range t.rows {
+		cell := t.cells(row)
+		backend, server := cell("pxname"), cell("svname")
+		switch {
+		case server != "FRONTEND" && server != "BACKEND":
+			staffed[backend] = true
+		case ok && status < len(row) && server == "BACKEND" && !staffed[backend] && ofService.MatchString(backend):
+			row[status] = "DOWN"
+		}
+	}
 }
 
 // cells gives the cells of a row by the name of their column; one that is missing is empty.

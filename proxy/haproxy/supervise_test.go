@@ -4,13 +4,17 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"io/fs"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
+	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -44,10 +48,26 @@ func TestNothingIsBoundBeforeTheStateIsReady(t *testing.T) {
 func TestUnresolvableNamesHarmNobody(t *testing.T) {
 	r := newRig(t, func(r *rig, cfg *proxy.Config) { cfg.Lookup = hosts(map[string]string{"good": "127.0.0.1"}) })
 	r.publish("serviceName=bad&servicePath=/bad&port=80")
-	r.reconfigure("serviceName=good&servicePath=/good&port=" + echo(t, "good"))
+	good := echo(t, "good")
+	r.reconfigure("serviceName=good&servicePath=/good&port=" + good)
 	r.goes(call{path: "/good"}, "good")
 	if a := r.do(call{path: "/bad"}); a.status != 503 {
 		t.Errorf("unresolvable: status %d, want 503", a.status)
+	}
+	told := func(notes []string, name string) bool {
+		return slices.ContainsFunc(notes, func(n string) bool { return strings.Contains(n, "host "+name+" does not resolve") })
+	}
+	for name, want := range map[string]bool{"bad": true, "good": false} {
+		if a := r.why(call{path: "/" + name}); told(a.Notes, name) != want || told(r.controller.Report().Notes, name) != want {
+			t.Errorf("%s: notes %q, of a request %q", name, r.controller.Report().Notes, a.Notes)
+		}
+	}
+	r.reconfigure("serviceName=late&servicePath=/late&port=80") // by commands, others by a load
+	got := scraped(t, haproxy.NewStatistics(r.config.Socket, r.controller.AtRest))
+	for backend, up := range map[string]int{"bad-be80_0": 0, "late-be80_0": 0, "good-be" + good + "_0": 1} {
+		if line := fmt.Sprintf("haproxy_backend_up{backend=%q} %d\n", backend, up); !strings.Contains(got, line) {
+			t.Errorf("no %s in\n%s", line, got)
+		}
 	}
 	r.await("the readable server line", func() bool { return strings.Contains(r.file(proxy.ConfigFile), "server good good:") })
 }
@@ -287,26 +307,37 @@ func TestFind(t *testing.T) {
 }
 
 func TestDeadHAProxyComesBackWithTheLastGoodFiles(t *testing.T) {
-	page := t.TempDir()
-	r := newRig(t, func(_ *rig, cfg *proxy.Config) { cfg.Options.ErrorfilesDir = page })
+	var full atomic.Bool
+	r := newRig(t, func(_ *rig, cfg *proxy.Config) {
+		cfg.WriteFile = func(path string, data []byte, mode fs.FileMode) error {
+			if full.Load() {
+				return syscall.ENOSPC
+			}
+			return writeFile(path, data, mode)
+		}
+	})
 	r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + echo(t, "x"))
-	// An error file that HAProxy refuses is nobody's definition: nothing new can be loaded.
-	if err := os.WriteFile(page+"/503.http", []byte("not an answer"), 0o644); err != nil {
-		t.Fatal(err)
-	}
-	r.publish("serviceName=y&servicePath=/y&outboundHostname=127.0.0.1&port=" + echo(t, "y"))
+	r.flushed()
+	full.Store(true) // nobody's definition is to blame: nothing new can be loaded
+	r.publish("serviceName=y&servicePath=/y&isDefaultBackend=true&outboundHostname=127.0.0.1&port=" + echo(t, "y"))
 	r.await("the error to be reported", func() bool { return r.controller.Report().LastError != "" })
 	r.goes(call{path: "/x"}, "x")
 	r.kill()
 	r.await("haproxy to be back", func() bool { a, err := r.try(call{path: "/x"}); return err == nil && a.seen.Backend == "x" })
 	if q := r.controller.Report().Quarantine; len(q) != 0 {
-		t.Errorf("a service is blamed for the operator's file: %+v", q)
+		t.Errorf("a service is blamed for the full disk: %+v", q)
 	}
-	if err := os.Remove(page + "/503.http"); err != nil {
-		t.Fatal(err)
-	}
+	full.Store(false)
 	r.live(r.source.Desired().Seq)
 	r.goes(call{path: "/y"}, "y")
+}
+
+// flushed makes the files those of what HAProxy serves.
+func (r *rig) flushed() {
+	r.Helper()
+	if _, err := r.controller.Config(r.Context()); err != nil {
+		r.Fatal(err)
+	}
 }
 
 // kill ends this rig's HAProxy processes by force.
@@ -322,5 +353,29 @@ func (r *rig) kill() {
 			r.Fatal(err)
 		}
 		_ = syscall.Kill(n, syscall.SIGKILL) // it may have ended with its master
+	}
+}
+
+// TestRemovedDirectoriesComeBack: whatever of the configuration somebody removes, a HAProxy that
+// dies then comes back with all of it.
+func TestRemovedDirectoriesComeBack(t *testing.T) {
+	port := echo(t, "x")
+	for _, dir := range []string{"maps", "certs"} {
+		t.Run(dir, func(t *testing.T) {
+			r := newRig(t)
+			r.reconfigure("serviceName=x&servicePath=/x&outboundHostname=127.0.0.1&port=" + port)
+			r.flushed()
+			if err := os.RemoveAll(filepath.Join(r.options.CfgDir, dir)); err != nil {
+				t.Fatal(err)
+			}
+			r.kill()
+			r.await("haproxy to be back", func() bool {
+				a, err := r.try(call{path: "/x"})
+				report := r.controller.Report()
+				return err == nil && a.seen.Backend == "x" && report.Up && report.Ready && report.LastError == ""
+			})
+			r.reconfigure("serviceName=y&servicePath=/y&isDefaultBackend=true&outboundHostname=127.0.0.1&port=" + port)
+			r.goes(call{path: "/y"}, "x")
+		})
 	}
 }

@@ -3,6 +3,7 @@ package node
 import (
 	"context"
 	"path/filepath"
+	"sync"
 	"testing"
 	"time"
 
@@ -16,31 +17,12 @@ import (
 // A whole node on free ports, with a real HAProxy: it gets ready, takes a change, stops
 // without leaving anything behind (TestMain looks), and has the change in its last snapshot.
 func TestNodeStartsAndStops(t *testing.T) {
-	n, err := Open(t.Context(), testConfig(t))
-	if err != nil {
-		t.Fatal(err)
-	}
-	ctx, cancel := context.WithCancel(t.Context())
-	done := make(chan error, 1)
-	go func() { done <- n.Run(ctx) }()
-	deadline := time.After(patience)
-	for !n.status.current().Ready {
-		select {
-		case err := <-done:
-			t.Fatalf("ended before it was ready: %v", err)
-		case <-deadline:
-			t.Fatalf("not ready: %+v", n.status.current())
-		case <-time.After(20 * time.Millisecond):
-		}
-	}
-	receipt, err := n.replica.Write(ctx, events.Change{Key: "service/a", Value: []byte(`{"serviceName":"a"}`)})
+	n, stop := readyNode(t)
+	receipt, err := n.replica.Write(t.Context(), events.Change{Key: "service/a", Value: []byte(`{"serviceName":"a"}`)})
 	if err != nil {
 		t.Error(err)
 	}
-	cancel()
-	if err := <-done; err != nil {
-		t.Error(err)
-	}
+	stop()
 	if last := n.status.current(); !last.Leaving || last.Ready {
 		t.Errorf("after the goodbye it tells %+v", last)
 	}
@@ -48,6 +30,37 @@ func TestNodeStartsAndStops(t *testing.T) {
 	if err != nil || snap.State.Seq() < receipt.Seq {
 		t.Errorf("last snapshot %+v, %v; want it to hold sequence %d", snap, err, receipt.Seq)
 	}
+}
+
+// readyNode is a node that is ready; stop stops it and waits for its end.
+func readyNode(t *testing.T) (n *Node, stop func()) {
+	t.Helper()
+	n, err := Open(t.Context(), testConfig(t))
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	done := make(chan error, 1)
+	go func() { done <- n.Run(ctx) }()
+	stop = sync.OnceFunc(func() {
+		cancel()
+		if err := <-done; err != nil {
+			t.Error(err)
+		}
+	})
+	t.Cleanup(stop)
+	deadline := time.After(patience)
+	for !n.status.current().Ready {
+		select {
+		case err := <-done:
+			done <- err
+			t.Fatalf("ended before it was ready: %v", err)
+		case <-deadline:
+			t.Fatalf("not ready: %+v", n.status.current())
+		case <-time.After(20 * time.Millisecond):
+		}
+	}
+	return n, stop
 }
 
 // TestNodeStopsWithoutItsLog: nobody can be told goodbye, and that is no failure.

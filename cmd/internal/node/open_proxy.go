@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strconv"
+	"strings"
 	"time"
 
 	"sluice/crdt/service"
@@ -47,6 +48,7 @@ func (n *Node) openProxy(context.Context) error {
 		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
+		Interfaces: interfaces,
 		LastGood:   lastGood{filepath.Join(n.cfg.DataDir, "last-good.json")},
 		Earlier:    n.earlier,
 		WriteFile:  WriteFile,
@@ -132,9 +134,9 @@ func (n *Node) limits() service.Limits {
 func (n *Node) ownPorts() []service.OwnPort {
 	var own []service.OwnPort
 	add := func(addr, use string) {
-		_, port, err := net.SplitHostPort(addr)
+		host, port, err := net.SplitHostPort(addr)
 		if number, numErr := strconv.Atoi(port); err == nil && numErr == nil && number > 0 {
-			own = append(own, service.OwnPort{Port: number, Use: use})
+			own = append(own, service.OwnPort{Port: number, Addr: listens(host), Use: use})
 		}
 	}
 	add(n.cfg.APIAddr, "the API")
@@ -145,18 +147,43 @@ func (n *Node) ownPorts() []service.OwnPort {
 		add(n.cfg.Peers.Listen, "the mesh of the replicas")
 	}
 	for _, b := range n.cfg.Proxy.Binds {
-		own = append(own, service.OwnPort{Port: b.Port, Use: "HTTP traffic"})
+		own = append(own, service.OwnPort{Port: b.Port, Addr: listens(b.Addr), Use: "HTTP traffic"})
 	}
 	if port := n.cfg.Proxy.OwnStatsPort(); port > 0 {
-		own = append(own, service.OwnPort{Port: port, Use: "the statistics page"})
+		own = append(own, service.OwnPort{Port: port, Addr: listens(n.cfg.Proxy.BindAddr), Use: "the statistics page"})
 	}
 	return own
+}
+
+// listens is the one address that a listener with the host has; invalid: any, or a name.
+func listens(host string) netip.Addr {
+	addr, err := netip.ParseAddr(strings.Trim(host, "[]"))
+	if err != nil || addr.IsUnspecified() {
+		return netip.Addr{}
+	}
+	return addr
+}
+
+// interfaces are the addresses of this machine.
+func interfaces() ([]netip.Addr, error) {
+	list, err := net.InterfaceAddrs()
+	if err != nil {
+		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
+	}
+	var addrs []netip.Addr
+	for _, a := range list {
+		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
+			addrs = append(addrs, prefix.Addr().Unmap())
+		}
+	}
+	return addrs, nil
 }
 
 // maxEarlier is how many earlier versions are tried in place of a refused one.
 const maxEarlier = 8
 
-// earlier reads a service's earlier values from the log, newest first.
+// earlier reads a service's earlier values from the log, newest first. What was before a removal
+// is none of them: nobody wants that back.
 func (n *Node) earlier(ctx context.Context, name string) ([][]byte, error) {
 	history, err := n.log.History(ctx, n.subjects.Event(service.Key(name)), maxEarlier)
 	if err != nil {
@@ -165,9 +192,13 @@ func (n *Node) earlier(ctx context.Context, name string) ([][]byte, error) {
 	var values [][]byte
 	for _, m := range history {
 		e, err := events.DecodeEvent(m.Data)
-		if err == nil && !e.Deleted && e.Subject == service.Key(name) {
-			values = append(values, e.Data)
+		if err != nil || e.Subject != service.Key(name) {
+			continue
 		}
+		if e.Deleted {
+			break
+		}
+		values = append(values, e.Data)
 	}
 	return values, nil
 }

@@ -1,10 +1,15 @@
 package node
 
 import (
+	"net/netip"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"sluice/crdt/service"
+	"sluice/events"
 )
 
 // TestOwnPorts: no service may take a port of the replica's own, or be sent to it.
@@ -39,4 +44,40 @@ func TestOwnPorts(t *testing.T) {
 			}
 		}
 	})
+	t.Run("on one address or all", func(t *testing.T) {
+		for addr, want := range map[string]string{"127.0.0.1:8081": "127.0.0.1", "[::1]:8081": "::1", ":8081": "", "0.0.0.0:8081": "", "[::]:8081": "", "vm:8081": ""} {
+			cfg.APIAddr = addr
+			got := (&Node{cfg: cfg}).ownPorts()[0].Addr
+			if got.IsValid() && got.String() != want || got.IsValid() != (want != "") {
+				t.Errorf("%s: %v, want %q", addr, got, want)
+			}
+		}
+	})
+}
+
+// TestInterfaces: the addresses of this machine hold loopback, whatever else there is.
+func TestInterfaces(t *testing.T) {
+	list, err := interfaces()
+	if err != nil || !slices.ContainsFunc(list, netip.Addr.IsLoopback) {
+		t.Errorf("interfaces %v, %v", list, err)
+	}
+}
+
+// TestEarlierVersionsEndAtARemoval: what was removed does not stand in for what came after.
+func TestEarlierVersionsEndAtARemoval(t *testing.T) {
+	n, _ := readyNode(t)
+	value := func(text string) []byte { return []byte(`{"serviceName":"` + text + `"}`) }
+	for _, c := range []events.Change{{Value: value("removed")}, {Delete: true}, {Value: value("first")}, {Value: value("second")}} {
+		c.Key = "service/a"
+		if _, err := n.replica.Write(t.Context(), c); err != nil {
+			t.Fatal(err)
+		}
+	}
+	got, err := n.earlier(t.Context(), "a")
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff([][]byte{value("second"), value("first")}, got); diff != "" {
+		t.Error(diff)
+	}
 }
