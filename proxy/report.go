@@ -75,6 +75,26 @@ func (c *Controller) reportReached(d Desired, waiting []string) {
 	c.publish(func(r *Report) { r.Reached, r.Behind, r.Quarantine = d.Seq, slices.Compact(behind), quarantine })
 }
 
+// maxTold bounds how many new notes are logged at once: when no name resolves, they are all alike.
+const maxTold = 50
+
+// tellNotes logs the notes that are new. Both lists are sorted.
+func (c *Controller) tellNotes(notes []string) {
+	told := 0
+	for _, note := range notes {
+		if _, before := slices.BinarySearch(c.reported.notes, note); before {
+			continue
+		}
+		if told++; told <= maxTold {
+			c.log.Warn().Msg(note)
+		}
+	}
+	if told > maxTold {
+		c.log.Warn().Int("more", told-maxTold).Msg("more parameters have no effect here, see the status")
+	}
+	c.reported.notes = notes
+}
+
 // reportLive publishes that the position is live.
 func (c *Controller) reportLive(d Desired) {
 	c.startBans()
@@ -84,12 +104,7 @@ func (c *Controller) reportLive(d Desired) {
 		c.reported.shape = sh
 		c.presented.set(c.model.Certificates(), time.Now(), c.log)
 	}
-	for _, note := range notes {
-		if !slices.Contains(c.reported.notes, note) {
-			c.log.Warn().Msg(note)
-		}
-	}
-	c.reported.notes = notes
+	c.tellNotes(notes)
 	problems := slices.Concat(c.unusable, sh.problems)
 	c.publish(func(r *Report) {
 		r.StreamID, r.Seq, r.Generation, r.ConfigDigest = d.StreamID, d.Seq, c.generation, c.digest
