@@ -159,6 +159,9 @@ func (m *Model) replace(name string, p *part) {
 // Refresh takes the world as it is now: what depends on local files is made again.
 func (m *Model) Refresh(view *View) {
 	moved := !m.view.samePlace(view)
+	if !maps.Equal(m.view.Errorfiles, view.Errorfiles) {
+		m.spare.text = "" // its defaults name them
+	}
 	m.view, m.around, m.shaped = view, true, nil
 	if !moved {
 		m.again(func(p *part) bool { return p.local })

@@ -193,3 +193,26 @@ func goldenServices() map[string][]service.Service {
 		"tcp":    {tcp, group("r1"), group("r2")},
 	}
 }
+
+// What HAProxy adds at run time has the error pages of now.
+func TestErrorPagesOfAddedBackendsFollow(t *testing.T) {
+	o := testOptions(t.TempDir())
+	o.AddBackend = true
+	m := proxy.Build(&o, nil, proxy.View{Errorfiles: map[int]string{503: "/e/503.http"}})
+	pool := func() string {
+		for _, f := range m.Files(1) {
+			if f.Name == "pool.cfg" {
+				return string(f.Data)
+			}
+		}
+		t.Fatal("no pool.cfg")
+		return ""
+	}
+	if !strings.Contains(pool(), "/e/503.http") {
+		t.Fatalf("before:\n%s", pool())
+	}
+	m.Refresh(&proxy.View{Errorfiles: map[int]string{404: "/e/404.http"}})
+	if text := pool(); !strings.Contains(text, "/e/404.http") || strings.Contains(text, "/e/503.http") {
+		t.Errorf("after:\n%s", text)
+	}
+}

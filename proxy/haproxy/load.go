@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -26,14 +27,20 @@ var errUnreachable = errors.New("haproxy's socket has been removed")
 
 // request asks a master to load its file again, by its socket or directly by a signal. The
 // socket's path may be missing, or lead to a master that was replaced and has come back to it.
-func (p *Process) request(ctx context.Context, c *child, directly bool) error {
+// From 2.7 on the socket answers when it has done so, or with what is wrong.
+func (p *Process) request(ctx context.Context, c *child, directly bool) (answer string, err error) {
 	if !directly {
-		_, err := ask(ctx, p.cfg.MasterSocket, "reload", p.cfg.LoadTimeout)
+		answer, err := ask(ctx, p.cfg.MasterSocket, "reload", p.cfg.LoadTimeout)
 		if !errors.Is(err, fs.ErrNotExist) {
-			return err
+			return answer, err
 		}
 	}
-	return signal(c.pid, syscall.SIGUSR2)
+	return "", signal(c.pid, syscall.SIGUSR2)
+}
+
+// kept is that HAProxy has refused what it was to load.
+func kept(reason string) error {
+	return fmt.Errorf("haproxy kept the previous configuration: %s", reason)
 }
 
 // reload makes the master load its file again.
@@ -44,20 +51,24 @@ func (p *Process) reload(ctx context.Context, c *child, generation uint64) error
 			return errUnreachable
 		}
 		if p.failures(ctx) > before {
-			return fmt.Errorf("haproxy kept the previous configuration: %s", c.tail.since(mark))
+			return kept(c.tail.since(mark))
 		}
 		return nil
 	}
 	patience, refusals, directly := repeatAfter, 0, false
 	for {
 		wait := refusedAfter
-		if p.request(ctx, c, directly) == nil {
+		answer, err := p.request(ctx, c, directly)
+		if reason, refused := strings.CutPrefix(answer, "Success=0"); refused { // "show proc" of 3.1 on counts one of several
+			return kept(alerts(reason))
+		}
+		if err == nil {
 			wait, patience, directly = patience, 2*patience, true
 		} else if refusals++; refusals == mostRefusals {
 			directly = true
 		}
 		attempt, cancel := context.WithTimeout(ctx, wait)
-		err := p.await(attempt, c, generation, failed)
+		err = p.await(attempt, c, generation, failed)
 		cancel()
 		if err == nil || !errors.Is(err, context.DeadlineExceeded) || ctx.Err() != nil {
 			return err

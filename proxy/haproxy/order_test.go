@@ -42,7 +42,7 @@ func TestRulesAgainstEvaluator(t *testing.T) {
 			if err != nil {
 				rt.Fatal(err)
 			}
-			if problem := contradictsForLong(client, &answer); problem != "" {
+			if problem := r.contradictsForLong(client, &answer); problem != "" {
 				rt.Fatalf("%+v: %s\nrule %+v\ndoubts %+v\nservices:\n%s", request, problem, answer.Rule, answer.Doubts, spelled(queries))
 			}
 		}
@@ -80,9 +80,9 @@ func rulesRig(t *testing.T) (*rig, []int) {
 
 // contradictsForLong asks again after a contradiction: for a moment after a load the
 // worker before it may still take a connection.
-func contradictsForLong(client *http.Transport, a *proxy.Answer) string {
+func (r *rig) contradictsForLong(client *http.Transport, a *proxy.Answer) string {
 	for deadline := time.Now().Add(10 * time.Second); ; time.Sleep(10 * time.Millisecond) {
-		problem := contradicts(client, a)
+		problem := r.contradicts(client, a)
 		if problem == "" || time.Now().After(deadline) {
 			return problem
 		}
@@ -91,7 +91,7 @@ func contradictsForLong(client *http.Transport, a *proxy.Answer) string {
 }
 
 // contradicts asks HAProxy; it returns what differs from the answer.
-func contradicts(client *http.Transport, a *proxy.Answer) string {
+func (r *rig) contradicts(client *http.Transport, a *proxy.Answer) string {
 	q := a.Request
 	req := &http.Request{
 		Method: http.MethodGet, Host: q.Host, Header: q.Header,
@@ -105,8 +105,9 @@ func contradicts(client *http.Transport, a *proxy.Answer) string {
 	if _, err := io.Copy(io.Discard, got.Body); err != nil { // the connection is used again
 		return err.Error()
 	}
+	backend := r.controller.AtRest(got.Header.Get("X-Rule"))
 	for _, rule := range append(a.Doubts, a.Rule) {
-		switch backend := got.Header.Get("X-Rule"); rule.Kind {
+		switch rule.Kind {
 		case proxy.KindRedirect:
 			if got.StatusCode == http.StatusMovedPermanently && got.Header.Get("Location") == rule.Location {
 				return ""
@@ -121,7 +122,7 @@ func contradicts(client *http.Transport, a *proxy.Answer) string {
 			}
 		}
 	}
-	return fmt.Sprintf("status %d, backend %s, location %q", got.StatusCode, got.Header.Get("X-Rule"), got.Header.Get("Location"))
+	return fmt.Sprintf("status %d, backend %s, location %q", got.StatusCode, backend, got.Header.Get("Location"))
 }
 
 func spelled(queries []url.Values) string {
