@@ -103,6 +103,7 @@ func (p *program) watch(cmd *cobra.Command, f *watchFlags) error {
 	reg := prometheus.NewRegistry()
 	reg.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	cfg := f.docker
+	cfg.Networks = node.OwnNetworks
 	cfg.API, cfg.Registerer, cfg.Logger = node.WatchAPI{Clients: replicas.list}, reg, newLogger(cmd.ErrOrStderr(), f.logLevel)
 	w, err := swarm.New(cfg)
 	if err != nil {

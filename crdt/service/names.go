@@ -18,15 +18,15 @@ func CheckNames(q url.Values) error {
 	}
 	slices.Sort(names)
 	for _, name := range names {
-		if !isParameter(name) {
+		if !IsParameter(name) {
 			p.add(shorten(printableText(name)), "", fault{"is not a parameter", "the nearest one is " + nearest(name, parameterNames())})
 		}
 	}
 	return p.err()
 }
 
-// isParameter reports whether Parse reads that name.
-func isParameter(name string) bool {
+// IsParameter reports whether Parse reads that name.
+func IsParameter(name string) bool {
 	plain, index, indexed := strings.Cut(name, ".")
 	n, err := strconv.Atoi(index)
 	if indexed && (err != nil || n < 1 || strconv.Itoa(n) != index) {
@@ -82,6 +82,15 @@ func nearest(name string, known []string) string {
 	return slices.MinFunc(known, func(a, b string) int {
 		return distance(name, strings.ToLower(a)) - distance(name, strings.ToLower(b))
 	})
+}
+
+// Similar is the parameter, or one of the others, that one or two letters more, less or other
+// make of name; false if none is as near.
+func Similar(name string, others ...string) (string, bool) {
+	best := nearest(name, slices.Concat(parameterNames(), others))
+	base, _, _ := strings.Cut(strings.ToLower(name), ".")
+	changes := distance(base, strings.ToLower(best))
+	return best, changes < 3 && 2*changes < len(base)
 }
 
 // distance counts the letters to insert, delete or replace (Levenshtein, by rows).

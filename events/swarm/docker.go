@@ -30,7 +30,7 @@ type docker struct {
 	client *client.Client
 	rules  rules
 	// networks are those of the watcher; nil: not known.
-	networks func() []netip.Prefix
+	networks func() ([]netip.Prefix, error)
 	// kind and cluster are what the daemon was when it was last asked; empty: not known.
 	kind, cluster string
 	// managed is when it was last the manager of a Swarm; zero: never.

@@ -31,11 +31,10 @@ type rules struct {
 	notify, prefix string
 	// secrets are the parameters that are secret, in lower case, as any spelling is read.
 	secrets map[string]bool
-	known   spellings
 }
 
 func newRules(notify, prefix string) rules {
-	r := rules{notify: notify, prefix: prefix, secrets: map[string]bool{}, known: newSpellings()}
+	r := rules{notify: notify, prefix: prefix, secrets: map[string]bool{}}
 	for _, p := range service.Parameters() {
 		if p.Type == service.Secret {
 			r.secrets[strings.ToLower(p.Name)] = true
@@ -69,7 +68,7 @@ func (r rules) read(name, parent string, labels map[string]string) (asked, bool)
 	if !ok {
 		return asked{}, false
 	}
-	a := asked{name: name, params: url.Values{}, unknown: r.known.unknown(labels, r.notify)}
+	a := asked{name: name, params: url.Values{}, unknown: unknown(labels, r.notify)}
 	notify, err := boolean(text)
 	if err != nil {
 		a.refuse(r.notify, text, "is neither true nor false", "use true or false")

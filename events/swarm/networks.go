@@ -2,7 +2,6 @@ package swarm
 
 import (
 	"cmp"
-	"net"
 	"net/netip"
 	"slices"
 	"strings"
@@ -24,7 +23,7 @@ type preference struct {
 func (d *docker) preference(network, project string) preference {
 	p := preference{network: network, project: project}
 	if d.networks != nil {
-		p.own = d.networks()
+		p.own, _ = d.networks() // untold: no preference
 	}
 	return p
 }
@@ -66,19 +65,4 @@ func (p preference) rank(network string, addr netip.Addr) int {
 		rank = -1
 	}
 	return rank
-}
-
-// interfaces are the networks of this machine or container.
-func interfaces() []netip.Prefix {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil // no preference
-	}
-	var list []netip.Prefix
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			list = append(list, p)
-		}
-	}
-	return list
 }

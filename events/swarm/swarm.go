@@ -69,7 +69,7 @@ type Config struct {
 	Interval time.Duration
 	// Networks are those that the watcher is in: a container's address there comes before its
 	// others. Nil: none.
-	Networks func() []netip.Prefix
+	Networks func() ([]netip.Prefix, error)
 
 	API        API
 	Registerer prometheus.Registerer // nil: no metrics
@@ -78,7 +78,7 @@ type Config struct {
 
 // DefaultConfig returns the defaults of the command line.
 func DefaultConfig() Config {
-	return Config{NotifyLabel: "com.df.notify", Interval: 15 * time.Second, Networks: interfaces}
+	return Config{NotifyLabel: "com.df.notify", Interval: 15 * time.Second}
 }
 
 // Validate reports everything that is wrong, joined.

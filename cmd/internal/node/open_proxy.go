@@ -48,7 +48,7 @@ func (n *Node) openProxy(context.Context) error {
 		Lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			return net.DefaultResolver.LookupNetIP(ctx, "ip", host)
 		},
-		Interfaces: interfaces,
+		Interfaces: ownAddresses,
 		LastGood:   lastGood{filepath.Join(n.cfg.DataDir, "last-good.json")},
 		Earlier:    n.earlier,
 		WriteFile:  WriteFile,
@@ -162,21 +162,6 @@ func listens(host string) netip.Addr {
 		return netip.Addr{}
 	}
 	return addr
-}
-
-// interfaces are the addresses of this machine.
-func interfaces() ([]netip.Addr, error) {
-	list, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list the addresses of this machine: %w", err)
-	}
-	var addrs []netip.Addr
-	for _, a := range list {
-		if prefix, err := netip.ParsePrefix(a.String()); err == nil {
-			addrs = append(addrs, prefix.Addr().Unmap())
-		}
-	}
-	return addrs, nil
 }
 
 // maxEarlier is how many earlier versions are tried in place of a refused one.

@@ -57,9 +57,9 @@ func TestOwnPorts(t *testing.T) {
 
 // TestInterfaces: the addresses of this machine hold loopback, whatever else there is.
 func TestInterfaces(t *testing.T) {
-	list, err := interfaces()
+	list, err := ownAddresses()
 	if err != nil || !slices.ContainsFunc(list, netip.Addr.IsLoopback) {
-		t.Errorf("interfaces %v, %v", list, err)
+		t.Errorf("own addresses %v, %v", list, err)
 	}
 }
 

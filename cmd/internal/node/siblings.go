@@ -2,7 +2,6 @@ package node
 
 import (
 	"context"
-	"fmt"
 	"net"
 	"net/netip"
 	"os"
@@ -42,7 +41,7 @@ func newSiblings(c Config, log zerolog.Logger) *siblings {
 		return nil
 	}
 	return &siblings{
-		service: c.ServiceName, task: c.Name, log: log, own: ownPrefixes, foreign: foreignAPI(c.APIAddr),
+		service: c.ServiceName, task: c.Name, log: log, own: OwnNetworks, foreign: foreignAPI(c.APIAddr),
 		lookup: func(ctx context.Context, host string) ([]netip.Addr, error) {
 			ctx, cancel := context.WithTimeout(ctx, siblingsTimeout)
 			defer cancel()
@@ -60,21 +59,6 @@ func newSiblings(c Config, log zerolog.Logger) *siblings {
 func dockerResolves(path string) bool {
 	data, err := os.ReadFile(path)
 	return err == nil && slices.Contains(strings.Fields(string(data)), "127.0.0.11")
-}
-
-// ownPrefixes are this container's addresses with their networks.
-func ownPrefixes() ([]netip.Prefix, error) {
-	addrs, err := net.InterfaceAddrs()
-	if err != nil {
-		return nil, fmt.Errorf("list own addresses: %w", err)
-	}
-	var out []netip.Prefix
-	for _, a := range addrs {
-		if p, err := netip.ParsePrefix(a.String()); err == nil {
-			out = append(out, p)
-		}
-	}
-	return out, nil
 }
 
 // found are the other tasks, and whether one of them is before this one in a fixed order.

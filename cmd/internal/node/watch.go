@@ -20,7 +20,7 @@ func (n *Node) openWatcher(context.Context) error {
 	}
 	cfg := n.cfg.Docker
 	cfg.API = WatchAPI{Clients: func(context.Context) ([]*api.Client, error) { return []*api.Client{c}, nil }}
-	cfg.Registerer, cfg.Logger = n.metrics, n.cfg.Logger
+	cfg.Networks, cfg.Registerer, cfg.Logger = OwnNetworks, n.metrics, n.cfg.Logger
 	if n.watcher, err = swarm.New(cfg); err != nil {
 		return fmt.Errorf("watch Docker: %w", err)
 	}

@@ -72,7 +72,7 @@ func (w *watched) watcherLogs(t *testing.T, log io.Writer) (stop func()) {
 	}
 	cfg := swarm.DefaultConfig()
 	cfg.Host, cfg.Interval, cfg.Logger = w.docker.Host, time.Second, zerolog.New(log)
-	cfg.Networks = func() []netip.Prefix { return w.networks }
+	cfg.Networks = func() ([]netip.Prefix, error) { return w.networks, nil }
 	cfg.API = WatchAPI{Clients: func(context.Context) ([]*api.Client, error) { return []*api.Client{c}, nil }}
 	watcher, err := swarm.New(cfg)
 	if err != nil {
