@@ -58,11 +58,21 @@ func (s *started) stop() error {
 	defer t.Stop()
 	select {
 	case err := <-s.done:
-		if err != nil && !errors.Is(err, context.Canceled) {
-			return fmt.Errorf("%s: %w", s.name, err)
-		}
-		return nil
+		return s.outcome(err)
 	case <-t.C:
+	}
+	select {
+	case err := <-s.done: // in time, though this process was not
+		return s.outcome(err)
+	default:
 		return fmt.Errorf("stop %s: it did not end within %s", s.name, s.within)
 	}
+}
+
+// outcome is what a stage that was told to end has to report.
+func (s *started) outcome(err error) error {
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return fmt.Errorf("%s: %w", s.name, err)
+	}
+	return nil
 }

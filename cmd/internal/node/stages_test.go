@@ -63,3 +63,14 @@ func TestStageThatHangsIsNamed(t *testing.T) {
 		close(hang)
 	})
 }
+
+// A stage that has ended is not blamed for a process that stood still until its time was up.
+func TestStageThatEndedIsNotLate(t *testing.T) {
+	for range 100 {
+		s := started{stage: stage{name: "proxy", within: -1}, cancel: func() {}, done: make(chan error, 1)}
+		s.done <- nil
+		if err := s.stop(); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
