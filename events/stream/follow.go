@@ -10,8 +10,9 @@ import (
 
 // Follow delivers the messages from sequence from on, in order and without gaps, one at a
 // time, then the live ones. It returns with handle's error, ctx's error, ErrUnavailable
-// (connection lost, heartbeats missed) or ErrReset; it never resumes by itself. from may be one
-// past the last sequence, not more, and not before the first.
+// (connection lost, heartbeats missed) or ErrReset; it never resumes by itself. A consumer that
+// is deleted between two pulls ends it by the missed heartbeats. from may be one past the last
+// sequence, not more, and not before the first.
 func (l *Log) Follow(ctx context.Context, from uint64, handle func(events.Message) error) error {
 	f, err := l.subscribe(ctx, from, "")
 	if err != nil {
