@@ -8,7 +8,8 @@ import (
 // Checkpoint tells of a kept snapshot without loading it.
 type Checkpoint struct {
 	// Name is the archive's own.
-	Name     string
+	Name string
+	// StreamID is empty where it cannot be read, perhaps since it is still being written.
 	StreamID string
 	// Anchor is the state's position.
 	Anchor Anchor

@@ -36,7 +36,9 @@ func checkpointsIn(r *replica, a *stream.Archive, n int) []uint64 {
 		}
 		seqs = seqs[:0]
 		for _, c := range list {
-			seqs = append(seqs, c.Anchor.Seq)
+			if c.StreamID != "" { // else it is being written
+				seqs = append(seqs, c.Anchor.Seq)
+			}
 		}
 		slices.Sort(seqs)
 		return len(seqs) >= n
