@@ -126,18 +126,19 @@ func joinOver(tb testing.TB, ways []gossip.Way, node string, s *store, peers ...
 	return x
 }
 
-// until asks x for rounds until what holds.
+// until asks x for rounds until what holds. It looks ever less often: to look may cost more than
+// a busy machine has.
 func until(tb testing.TB, what string, x *gossip.Exchange, holds func() bool) {
 	tb.Helper()
 	deadline := time.Now().Add(patience)
-	for !holds() {
+	for pause := 10 * time.Millisecond; !holds(); pause = min(2*pause, 500*time.Millisecond) {
 		if time.Now().After(deadline) {
 			tb.Fatalf("not in time: %s", what)
 		}
 		if x != nil {
 			x.Soon()
 		}
-		<-time.After(10 * time.Millisecond)
+		time.Sleep(pause)
 	}
 }
 
