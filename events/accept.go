@@ -15,14 +15,26 @@ func (r *Replica) accept(c Change) (Receipt, error) {
 	if receipt, ok := r.acceptedBefore(c, crdt.Stamp{}); ok {
 		return receipt, nil
 	}
-	if e, _ := r.Entry(c.Key); c.Delete && !e.Live() {
-		return Receipt{StreamID: r.View().StreamID, Stamp: e.Stamp, NoOp: true}, nil
+	if receipt, ok := r.needless(c); ok {
+		return receipt, nil
 	}
 	e, err := r.stamp(c)
 	if err != nil {
 		return Receipt{}, err
 	}
 	return r.acceptEntry(e)
+}
+
+// needless answers the removal of what is not there as far as this replica knows. The receipt
+// has no sequence: the log was not asked.
+func (r *Replica) needless(c Change) (Receipt, bool) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e, _ := r.core.Visible(c.Key)
+	if !c.Delete || e.Live() || r.core.Unseen(c.Key) {
+		return Receipt{}, false
+	}
+	return Receipt{StreamID: r.view().StreamID, Stamp: e.Stamp, NoOp: true}, true
 }
 
 // acceptedBefore answers a change that is accepted and kept already: what is announced again
@@ -79,7 +91,7 @@ func (r *Replica) keep(e crdt.Entry) (Event, error) {
 	if err != nil {
 		r.mu.Lock()
 		delete(r.appending, e.Stamp)
-		r.dropped(e)
+		r.dropped(e, r.core.Refuse)
 		r.mu.Unlock()
 		poke(r.offers) // which looks whether the journal can be read again
 	}

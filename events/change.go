@@ -39,7 +39,7 @@ type Change struct {
 // Receipt tells what became of a change.
 type Receipt struct {
 	// StreamID and Seq are the position that holds the change (of a no-op: the position at
-	// which the state already was as asked).
+	// which the state already was as asked). Seq 0: without the log.
 	StreamID string
 	Seq      uint64
 	Stamp    crdt.Stamp

@@ -44,6 +44,8 @@ type Core struct {
 	// underway are own writes on their way to the log, which are not to be offered, with what
 	// the serving fold has made of them; empty: it has not met them.
 	underway map[crdt.Stamp]Result
+	// doubtful are, by key, own writes with a condition that were sent and not answered.
+	doubtful map[string]crdt.Stamp
 	lost     bool // the log no longer holds what line was folded from
 	verified bool // line was found in the log by a session, and none has ended otherwise since
 	online   bool // verified, and folded up to the log's end since the last interruption
@@ -62,7 +64,7 @@ func NewCore(cfg CoreConfig) *Core {
 	}
 	p := NewPending()
 	p.broken = cfg.Broken
-	return &Core{cfg: cfg, pending: p, underway: map[crdt.Stamp]Result{}}
+	return &Core{cfg: cfg, pending: p, underway: map[crdt.Stamp]Result{}, doubtful: map[string]crdt.Stamp{}}
 }
 
 // State is the state that serves, owned by the Core; nil: none yet.

@@ -10,8 +10,9 @@ import (
 )
 
 // Write stamps a change and holds it as pending (rule 10). The entry is on its way: later
-// stamps follow it, readers do not see it, and it is not offered. Accept, Settle or Refuse
-// ends that. Value and Delete of the change are taken, its condition is the caller's.
+// stamps follow it, readers do not see it, and it is not offered. Accept, Settle, Refuse,
+// Unknown or Doubt ends that. Value and Delete of the change are taken, its condition is the
+// caller's.
 // ErrNotReady: there is no state. ErrClock: no log would take the stamp.
 func (c *Core) Write(ch Change, wall time.Time) (crdt.Entry, error) {
 	s := c.State()
@@ -54,7 +55,16 @@ func (c *Core) Moot(ch Change) bool {
 	}
 	_, pending := c.pending.Get(ch.Key)
 	known, _ := s.Map.Get(ch.Key)
-	return !pending && ch.same(known)
+	return !pending && !c.Unseen(ch.Key) && ch.same(known)
+}
+
+// Unseen reports whether the log may yet bring a write of key that was made here and is
+// greater than what readers see: one on its way, or sent without an answer. A change that
+// comes after it is no no-op, whatever readers see: it has to win.
+func (c *Core) Unseen(key string) bool {
+	seen, _ := c.Visible(key)
+	_, underway := c.pending.underway[key]
+	return underway || c.doubtful[key].Compare(seen.Stamp) > 0
 }
 
 // Held returns the accepted pending write of the change's key, if that is as the change asks
@@ -62,7 +72,7 @@ func (c *Core) Moot(ch Change) bool {
 func (c *Core) Held(ch Change, own crdt.Stamp) (crdt.Entry, bool) {
 	held, ok := c.pending.accepted[ch.Key]
 	underway, other := c.pending.underway[ch.Key]
-	other = other && underway.Entry.Stamp != own
+	other = other && underway.Entry.Stamp != own || c.doubtful[ch.Key].Compare(held.Entry.Stamp) > 0
 	return held.Entry, ok && !other && ch.same(held.Entry)
 }
 
@@ -110,6 +120,7 @@ func (c *Core) Settle(e crdt.Entry) Result {
 
 // met notes what the serving fold has made of an own write on its way.
 func (c *Core) met(e Effect) {
+	delete(c.doubtful, e.Entry.Key)
 	if _, ok := c.underway[e.Entry.Stamp]; ok {
 		c.underway[e.Entry.Stamp] = e.Result
 	}
@@ -118,6 +129,14 @@ func (c *Core) met(e Effect) {
 // Unknown ends the way of an own write that the log may have stored: it is offered, unseen
 // by readers, until the fold decides.
 func (c *Core) Unknown(e crdt.Entry) { delete(c.underway, e.Stamp) }
+
+// Doubt ends the way of an own write with a condition that the log may have stored. It is not
+// offered: without its condition it could overwrite what came meanwhile. It is Unseen until
+// the fold meets a write of its key, behind which the log does not store it any more.
+func (c *Core) Doubt(e crdt.Entry) bool {
+	c.doubtful[e.Key] = e.Stamp
+	return c.Refuse(e)
+}
 
 // Refuse forgets an own write that is certainly not in the log and that nobody was told yes
 // for. It reports whether e was pending.

@@ -197,8 +197,9 @@ func TestListingIsWhatIsVisible(t *testing.T) {
 				l.fold(l.message(e, false))
 				l.r.settled(e)
 			},
-			"refused":    func(*rapid.T) { l.r.unstored(l.next(), false) },
-			"unanswered": func(*rapid.T) { l.r.unstored(l.next(), true) },
+			"refused":    func(*rapid.T) { l.r.unstored(l.next(), false, false) },
+			"unanswered": func(*rapid.T) { l.r.unstored(l.next(), true, false) },
+			"in doubt":   func(*rapid.T) { l.r.unstored(l.next(), true, true) },
 			"not folded": func(*rapid.T) { l.r.settled(l.next()) },
 			"given up": func(t *rapid.T) {
 				if held := l.r.core.Pending().Entries(); len(held) > 0 {

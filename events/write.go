@@ -183,7 +183,7 @@ func (r *Replica) publish(ctx context.Context, e crdt.Entry, expect *uint64) (Re
 		return r.acceptEntry(e)
 	}
 	if err != nil {
-		r.unstored(e, errors.Is(err, ErrUnknownOutcome) && expect == nil)
+		r.unstored(e, errors.Is(err, ErrUnknownOutcome), expect != nil)
 	}
 	switch {
 	case errors.Is(err, ErrUnknownOutcome):
@@ -208,15 +208,18 @@ func (r *Replica) publish(ctx context.Context, e crdt.Entry, expect *uint64) (Re
 // unstored: the log refused e, or has not answered. What it may have stored stays pending and
 // is offered until the fold decides, but not a conditional write: offered without its
 // condition it could overwrite what came meanwhile.
-func (r *Replica) unstored(e crdt.Entry, offered bool) {
+func (r *Replica) unstored(e crdt.Entry, unknown, conditional bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	if offered {
+	switch {
+	case unknown && !conditional:
 		r.core.Unknown(e)
 		poke(r.offers)
-		return
+	case unknown:
+		r.dropped(e, r.core.Doubt)
+	default:
+		r.dropped(e, r.core.Refuse)
 	}
-	r.dropped(e)
 }
 
 // settled ends what began with stamp for an entry that the log has stored. Until here it was
@@ -264,13 +267,13 @@ func (r *Replica) message(e crdt.Entry) (Outgoing, error) {
 func (r *Replica) drop(e crdt.Entry) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.dropped(e)
+	r.dropped(e, r.core.Refuse)
 }
 
-// dropped takes e out of the pending layer. The caller holds mu.
-func (r *Replica) dropped(e crdt.Entry) {
+// dropped takes e out of the pending layer, by Core.Refuse or Core.Doubt. The caller holds mu.
+func (r *Replica) dropped(e crdt.Entry, how func(crdt.Entry) bool) {
 	delete(r.told, e.Stamp)
-	if r.core.Refuse(e) {
+	if how(e) {
 		r.touched.add(e.Key)
 	}
 }

@@ -68,7 +68,7 @@ type brokerFlags struct {
 
 func (f *brokerFlags) register(fs *pflag.FlagSet) {
 	c := &f.cfg
-	fs.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory of the log, on a volume")
+	fs.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory of the log, on a volume; of this process alone")
 	fs.StringVar(&c.SecretsDir, "secrets-dir", c.SecretsDir, "directory of secrets")
 	fs.StringVar(&c.Listen, "nats-listen", c.Listen, "address of NATS's clients, host:port")
 	fs.StringVar(&c.HealthAddr, "health-addr", c.HealthAddr, "address of GET /healthz, host:port")

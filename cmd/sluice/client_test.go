@@ -98,6 +98,20 @@ func TestReconfigureShowRemove(t *testing.T) {
 	}
 }
 
+func TestChangesWithoutTheLog(t *testing.T) {
+	b := apitest.New()
+	b.NoLog = true
+	env := environment(serve(t, b), writeToken)
+	for want, args := range map[string][]string{
+		"accepted; the log gets it": {"reconfigure", "go-demo", "--port", "8080", "--service-path", "/demo"},
+		"was not asked":             {"remove", "never"},
+	} {
+		if got := sluice(t, env, "", args...); got.code != exitDone || !strings.Contains(got.out, want) || strings.Contains(got.out, "live") {
+			t.Errorf("%v: exit %d, %q %q, want %q", args, got.code, got.out, got.err, want)
+		}
+	}
+}
+
 func TestExitCodes(t *testing.T) {
 	good := []string{"reconfigure", "go-demo", "--port", "8080", "--service-path", "/demo"}
 	tests := []struct {

@@ -169,10 +169,12 @@ func (p *program) change(cmd *cobra.Command, f *waitFlags, do func(context.Conte
 
 func describe(r api.Receipt) string {
 	var text string
-	switch r.Outcome {
-	case api.OutcomeUnchanged:
+	switch {
+	case r.Outcome == api.OutcomeUnchanged && r.Seq == 0:
+		text = "unchanged: the called replica's state is already so; the log, which cannot be reached, was not asked"
+	case r.Outcome == api.OutcomeUnchanged:
 		text = "unchanged: the state is already so"
-	case api.OutcomeAccepted:
+	case r.Outcome == api.OutcomeAccepted:
 		text = "accepted; the log gets it as soon as it can be reached"
 	default:
 		text = fmt.Sprintf("durable at sequence %d", r.Seq)

@@ -105,7 +105,7 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 	c, p := &f.cfg, &f.cfg.Proxy
 	fs.StringVar(&c.Name, "name", c.Name, "shown name of this replica")
 	fs.StringVar(&c.APIAddr, "api-addr", "", "address of the API, host:port (default $IP:$PORT, else :8080)")
-	fs.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory of the embedded log and of the last good state")
+	fs.StringVar(&c.DataDir, "data-dir", c.DataDir, "directory of the embedded log, of accepted changes that the log lacks, and of the last good state; of this process alone")
 	fs.StringVar(&p.CfgDir, "cfg-dir", p.CfgDir, "directory of haproxy.cfg and its maps")
 	fs.StringVar(&p.CertsDir, "certs-dir", p.CertsDir, "directory of certificates")
 	fs.StringVar(&p.ErrorfilesDir, "errorfiles-dir", p.ErrorfilesDir, "directory of error pages, e.g. 503.http")

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 	"testing"
 )
 
@@ -13,6 +14,12 @@ import (
 func refusesToStart(t *testing.T, r *replica, hints ...string) {
 	t.Helper()
 	r.start(t)
+	givesUp(t, r, hints...)
+}
+
+// givesUp expects of a process that was started what refusesToStart does.
+func givesUp(t *testing.T, r *replica, hints ...string) {
+	t.Helper()
 	if code := r.exitCode(t, patience); code != 1 {
 		t.Errorf("exit code %d, want 1", code)
 	}
@@ -33,14 +40,9 @@ func says(t *testing.T, output string, hints ...string) {
 
 // TestBadStarts: each says what is wrong and what to do.
 func TestBadStarts(t *testing.T) {
-	t.Run("a data directory in use", func(t *testing.T) {
-		first := startReplica(t, "first")
-		second := newReplica(t, "second", "--data-dir", filepath.Join(first.dir, "data"))
-		refusesToStart(t, second, "--data-dir")
-		if err := expectStatus(get(t, first.url("/readyz")), http.StatusOK); err != nil {
-			t.Errorf("the first: %v", err)
-		}
-	})
+	first := startReplica(t, "first")
+	// It waits for a while before it gives up.
+	second := newReplica(t, "second", "--data-dir", filepath.Join(first.dir, "data")).start(t)
 	t.Run("a busy API port", func(t *testing.T) {
 		busy := occupy(t)
 		refusesToStart(t, newReplica(t, "local", "--api-addr", loopback(busy)), "--api-addr", fmt.Sprint(busy))
@@ -86,6 +88,34 @@ func TestBadStarts(t *testing.T) {
 		r.env = append(r.env, "SLUICE_NAMESPACE=Not A Name")
 		refusesToStart(t, r, "SLUICE_NAMESPACE")
 	})
+	t.Run("a data directory in use", func(t *testing.T) {
+		givesUp(t, second, "--data-dir", "replica first", "of its own")
+		if err := expectStatus(get(t, first.url("/readyz")), http.StatusOK); err != nil {
+			t.Errorf("the first: %v", err)
+		}
+	})
+}
+
+// TestStartBesideOneThatStops: as in an update that starts the new process first, or that does
+// not wait for the end of the old one.
+func TestStartBesideOneThatStops(t *testing.T) {
+	first := startReplica(t, "first")
+	first.reconfigure(t, "demo", startBackend(t, "demo"))
+	second := newReplica(t, "second", "--data-dir", filepath.Join(first.dir, "data")).start(t)
+	eventually(t, patience, "it waits, and says so", func() error {
+		if out := second.output(); !strings.Contains(out, "waiting for that to stop") || !strings.Contains(out, "replica first") {
+			return fmt.Errorf("output: %s", tail(out, 10))
+		}
+		return nil
+	})
+	if a := get(t, second.url("/readyz")); a.Status == http.StatusOK {
+		t.Error("it says that it is ready")
+	}
+	first.stop(t, syscall.SIGTERM)
+	second.ready(t, 2*patience)
+	if err := second.routed("/demo", "demo"); err != nil {
+		t.Error(err)
+	}
 }
 
 // notReady expects that the replica runs, is not ready, takes no traffic and tells why.

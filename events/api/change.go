@@ -43,7 +43,8 @@ func newCaller(r *http.Request, actor string) caller {
 type Receipt struct {
 	// Outcome is durable, accepted or unchanged.
 	Outcome string `json:"outcome"`
-	// StreamID and Seq are the position in the log that holds the change.
+	// StreamID and Seq are the position in the log that holds the change, or where the state
+	// was as asked; 0: the log was not asked.
 	StreamID string `json:"streamId"`
 	Seq      uint64 `json:"seq"`
 	Stamp    string `json:"stamp,omitempty"`
@@ -68,9 +69,13 @@ func newReceipt(r events.Receipt) Receipt {
 	return out
 }
 
-// status is 202 for what the log does not have yet.
+// unlogged: the log does not have the change, or was not asked whether one is needed. So
+// nothing is durable, and there is no position to wait for.
+func (r Receipt) unlogged() bool { return r.Seq == 0 }
+
+// status is 202 without the log.
 func (r Receipt) status() int {
-	if r.Outcome == OutcomeAccepted {
+	if r.unlogged() {
 		return http.StatusAccepted
 	}
 	return http.StatusOK
@@ -228,7 +233,7 @@ func (s *Server) publish(ctx context.Context, c events.Change) (Receipt, error) 
 
 // awaited waits as the caller wants.
 func (s *Server) awaited(ctx context.Context, w waiting, r Receipt, key string) (Receipt, error) {
-	if w.scope == events.WaitNone || r.Outcome == OutcomeAccepted { // no position to wait for
+	if w.scope == events.WaitNone || r.unlogged() {
 		return r, nil
 	}
 	return s.await(ctx, w, r, key)

@@ -109,7 +109,9 @@ func (r Receipt) distributed() string {
 	switch {
 	case r.Live == string(events.WaitAll):
 		return "Distributed to all instances"
-	case r.Outcome == OutcomeAccepted:
+	case r.Outcome == OutcomeUnchanged && r.unlogged():
+		return "Nothing to change as far as this instance knows; the log and the other instances were not asked"
+	case r.unlogged():
 		return "Accepted without the log; all instances that can be reached are told, the others get it later"
 	}
 	return "Accepted for all instances"

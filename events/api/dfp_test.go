@@ -99,6 +99,37 @@ func TestDockerFlowProxyStatuses(t *testing.T) {
 	}
 }
 
+// Without the log nothing is durable: there is no position to wait for, and no claim is made.
+func TestChangesWithoutTheLog(t *testing.T) {
+	b := apitest.New()
+	b.NoLog, b.WaitResult = true, &events.WaitResult{Missing: []string{"two"}}
+	base := serve(t, b, nil)
+	for _, s := range []struct{ name, method, path, body, outcome string }{
+		{"a removal of what is not there", http.MethodDelete, "/never", "", api.OutcomeUnchanged},
+		{"a change", http.MethodPut, "/go-demo", definition, api.OutcomeAccepted},
+		{"a removal", http.MethodDelete, "/go-demo", "", api.OutcomeAccepted},
+	} {
+		got := call(t, s.method, base+"/v1/services"+s.path+"?wait=all", s.body)
+		receipt, _ := got.json(t)["receipt"].(map[string]any)
+		if got.status != http.StatusAccepted || receipt["outcome"] != s.outcome || receipt["seq"] != 0.0 || receipt["live"] != nil {
+			t.Errorf("%s: %d %s", s.name, got.status, got.body)
+		}
+	}
+	for query, message := range map[string]string{
+		"remove?distribute=true&serviceName=never":        "Nothing to change as far as this instance knows",
+		"reconfigure?distribute=true&" + goodQ:            "Accepted without the log",
+		"remove?distribute=true&serviceName=go-demo":      "Accepted without the log",
+		"remove?serviceName=never&timeout=20s&wait=local": "",
+	} {
+		if got := get(t, base+dfp+query); got.status != http.StatusOK || !strings.Contains(got.body, message) {
+			t.Errorf("%s: %d %s, want %q", query, got.status, got.body, message)
+		}
+	}
+	if waits := b.Waits(); len(waits) > 0 {
+		t.Errorf("waited for %+v", waits)
+	}
+}
+
 func TestErrorsOfAChange(t *testing.T) {
 	refusal := refused{"servicePath", "unmatched ( in the expression"}
 	missing := &events.WaitResult{Missing: []string{"two"}}

@@ -30,6 +30,9 @@ const (
 type Config struct {
 	// StoreDir holds the identity file and all messages. It is created if missing.
 	StoreDir string
+	// LockWait is how long another process that has the store may take to leave it; 0: it must
+	// not be in use.
+	LockWait time.Duration
 	// Listen is the client address, host:port; port 0 takes a free one. Empty: in-process
 	// connections only.
 	Listen string
@@ -99,7 +102,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := admit(opts, cfg); err != nil {
 		return nil, err
 	}
-	st, err := openStore(cfg.StoreDir, cfg.MaxStore)
+	st, err := openStore(ctx, cfg)
 	if err != nil {
 		return nil, err
 	}

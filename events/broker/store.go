@@ -2,6 +2,7 @@ package broker
 
 import (
 	"bufio"
+	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"errors"
@@ -15,7 +16,6 @@ import (
 
 const (
 	identityFile = "identity"
-	lockFile     = "lock"
 	streamsDir   = "jetstream" // made by the server
 	mode         = "standalone"
 )
@@ -33,50 +33,30 @@ type identity struct {
 // store is a locked store directory.
 type store struct {
 	dir      string
-	lock     *os.File
+	lock     *DirLock
 	identity identity
 }
 
-// openStore creates, locks and checks the directory. maxStore 0 chooses by the disk.
-func openStore(dir string, maxStore int64) (*store, error) {
+// openStore creates, locks and checks the directory.
+func openStore(ctx context.Context, cfg Config) (*store, error) {
+	dir := cfg.StoreDir
 	if err := os.MkdirAll(dir, 0o700); err != nil {
 		return nil, fmt.Errorf(settingDataDir+": make %s: %w; choose a directory that this user can write", dir, err)
 	}
-	lock, err := lockDir(dir)
+	lock, err := LockDir(ctx, LockConfig{Dir: dir, Holder: "broker", Wait: cfg.LockWait, Logger: cfg.Logger})
 	if err != nil {
 		return nil, err
 	}
 	s := &store{dir: dir, lock: lock}
-	if err := s.identify(maxStore); err != nil {
+	if err := s.identify(cfg.MaxStore); err != nil {
 		return nil, errors.Join(err, s.close())
 	}
 	return s, nil
 }
 
-func lockDir(dir string) (*os.File, error) {
-	path := filepath.Join(dir, lockFile)
-	f, err := os.OpenFile(path, os.O_CREATE|os.O_RDWR, 0o600)
-	if err != nil {
-		return nil, fmt.Errorf(settingDataDir+": open %s: %w; choose a directory that this user can write", path, err)
-	}
-	if err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); err != nil {
-		_ = f.Close()
-		if errors.Is(err, syscall.EWOULDBLOCK) {
-			return nil, fmt.Errorf(settingDataDir+": %s is in use by another process; stop it or choose another directory", dir)
-		}
-		return nil, fmt.Errorf(settingDataDir+": lock %s: %w", path, err)
-	}
-	return f, nil
-}
+func (s *store) close() error { return s.lock.Close() }
 
-func (s *store) close() error {
-	if err := s.lock.Close(); err != nil { // which unlocks it
-		return fmt.Errorf("unlock %s: %w", s.dir, err)
-	}
-	return nil
-}
-
-// identify reads or makes the identity and raises its limit.
+// identify reads or makes the identity and raises its limit. maxStore 0 chooses by the disk.
 func (s *store) identify(maxStore int64) error {
 	path := filepath.Join(s.dir, identityFile)
 	id, err := readIdentity(path)

@@ -123,6 +123,7 @@ func shutDown(ctx context.Context, b *broker.Server) error {
 func (c BrokerConfig) settings() (broker.Config, error) {
 	out := broker.Config{
 		StoreDir: filepath.Join(c.DataDir, "log"), Listen: c.Listen, MaxStore: c.MaxStore, TLS: c.TLS, Logger: c.Logger,
+		LockWait: lockWait,
 	}
 	errs := []error{c.Problems, checkAddr(setHealth, c.HealthAddr), checkDirectory(c.DataDir, setDataDir)}
 	if c.Listen == "" { // which the server takes for none

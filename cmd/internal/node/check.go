@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"time"
 
+	"sluice/events/broker"
 	"sluice/proxy"
 	"sluice/proxy/certs"
 	"sluice/proxy/haproxy"
@@ -20,15 +21,38 @@ func (n *Node) check(ctx context.Context) error {
 	for _, step := range []func(context.Context) error{n.findHAProxy, n.readTokens, n.readLocal, n.readUsers, n.readNATSToken, n.readConsulToken} {
 		errs = append(errs, step(ctx))
 	}
-	// Without a file of it a key may have to be written, which a start that fails must not do.
-	if n.cfg.clusterKeyPath() != "" || errors.Join(errs...) == nil {
-		var err error
-		if n.key, err = clusterKey(n.cfg); err == nil && len(n.cfg.Peers.Names) > 0 {
-			n.secret, err = n.meshSecret()
-		}
-		errs = append(errs, err)
+	given := n.cfg.clusterKeyPath() != ""
+	if given {
+		errs = append(errs, n.readKey())
 	}
-	return errors.Join(errs...)
+	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := n.lockDataDir(ctx); err != nil || given {
+		return err
+	}
+	// Without a file of it a key may have to be written, which a start that fails must not do.
+	return n.readKey()
+}
+
+// lockWait is the default of Config.LockWait.
+const lockWait = 30 * time.Second
+
+// lockDataDir comes before anything in the data directory is read or written: of two processes
+// there each would cut off and overwrite what the other one has promised to keep.
+func (n *Node) lockDataDir(ctx context.Context) (err error) {
+	n.dataDir, err = broker.LockDir(ctx, broker.LockConfig{
+		Dir: n.cfg.DataDir, Holder: "replica " + n.cfg.Name, Wait: n.cfg.LockWait, Logger: n.component("node"),
+	})
+	return err
+}
+
+// readKey reads the cluster key, and the mesh's secret, which may be made of it.
+func (n *Node) readKey() (err error) {
+	if n.key, err = clusterKey(n.cfg); err == nil && len(n.cfg.Peers.Names) > 0 {
+		n.secret, err = n.meshSecret()
+	}
+	return err
 }
 
 // findHAProxy finds the program and asks it about the settings.

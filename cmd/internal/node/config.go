@@ -31,8 +31,11 @@ type Config struct {
 	Version string
 	// APIAddr is where the API listens, host:port.
 	APIAddr string
-	// DataDir holds the embedded log, the last good state and a generated cluster key.
+	// DataDir holds the embedded log, accepted changes that the log lacks, the last good state and
+	// a generated cluster key. It is this process's alone.
 	DataDir string
+	// LockWait is how long a process that still uses DataDir may take to stop.
+	LockWait time.Duration
 	// HAProxy is the program's path; empty: found in PATH.
 	HAProxy string
 	// Namespace prefixes subjects, stream and snapshots.
@@ -153,6 +156,7 @@ func DefaultConfig() Config {
 		Drain:    5 * time.Second,
 
 		CheckpointEvery: time.Hour,
+		LockWait:        lockWait,
 	}
 }
 

@@ -60,17 +60,18 @@ type Node struct {
 	siblings   *siblings      // nil with a shared log, and outside of Docker's networks
 	watcher    *swarm.Watcher // nil without a Docker to watch
 
+	dataDir *broker.DirLock
 	closers []func() error // in the order of opening
 }
 
-// Open checks everything that can be checked, binds the API's port and starts the
-// embedded log. Its errors tell an operator what to do; all configuration problems come
+// Open checks everything that can be checked, waits for another process that still has the
+// data directory, binds the API's port and starts the embedded log. Its errors tell an operator what to do; all configuration problems come
 // at once. After an error nothing is left running.
 func Open(ctx context.Context, cfg Config) (*Node, error) {
 	n := &Node{cfg: cfg, subjects: events.Subjects{Namespace: cfg.Namespace}, metrics: prometheus.NewRegistry(), native: prometheus.NewRegistry()}
 	n.metrics.MustRegister(collectors.NewGoCollector(), collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
 	if err := n.open(ctx); err != nil {
-		return nil, errors.Join(err, n.close())
+		return nil, errors.Join(err, n.close(), n.dataDir.Close())
 	}
 	return n, nil
 }
@@ -195,6 +196,9 @@ func (n *Node) Run(ctx context.Context) error {
 	}
 	stages = append(stages, stage{"api", n.api.Run, 15 * time.Second})
 	err := errors.Join(runStages(ctx, stages, n.drain, n.cfg.Logger), n.close())
+	if err == nil { // else a part may still write there, and the process's end unlocks it
+		err = n.dataDir.Close()
+	}
 	n.cfg.Logger.Info().Msg("sluice has stopped")
 	return err
 }

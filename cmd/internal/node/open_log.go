@@ -85,6 +85,7 @@ func (c Config) natsTokenPath() string { return c.secret(c.NATS.TokenFile, "slui
 func (n *Node) openBroker(ctx context.Context) (*broker.Server, error) {
 	b, err := broker.Start(ctx, broker.Config{
 		StoreDir: filepath.Join(n.cfg.DataDir, "log"), Listen: n.cfg.NATS.Listen, Token: n.token, Logger: n.cfg.Logger,
+		LockWait: n.cfg.LockWait,
 	})
 	if err != nil {
 		return nil, err

@@ -22,6 +22,8 @@ import (
 type Backend struct {
 	// WriteErr is what every Write returns, with the event id "sent-1"; nil: writes work.
 	WriteErr error
+	// NoLog: the log is out of reach.
+	NoLog bool
 	// WaitResult is what every Wait returns; nil: live at once.
 	WaitResult *events.WaitResult
 	// WaitErr is what every Wait fails with.
@@ -70,13 +72,22 @@ func (b *Backend) Write(_ context.Context, c events.Change) (events.Receipt, err
 	if same && !c.Delete {
 		same = bytes.Equal(now.Value, c.Value) || c.Equal != nil && c.Equal(now.Value, c.Value)
 	}
+	if b.NoLog && (c.IfMatch != "" || c.IfAbsent) {
+		return events.Receipt{}, events.ErrUnavailable
+	}
 	seq := uint64(len(b.records))
-	if same && c.IfMatch == "" {
-		return events.Receipt{StreamID: "log-1", Seq: seq, Stamp: now.Stamp, NoOp: true}, nil
+	switch {
+	case same && b.NoLog && c.Delete:
+		return events.Receipt{StreamID: "log-1", Stamp: now.Stamp, NoOp: true}, nil
+	case same && !b.NoLog && c.IfMatch == "":
+		return events.Receipt{StreamID: "log-1", Seq: max(seq, 1), Stamp: now.Stamp, NoOp: true}, nil // a log is never empty
 	}
 	e := crdt.Entry{Key: c.Key, Deleted: c.Delete, Value: bytes.Clone(c.Value),
 		Stamp: crdt.Stamp{HLC: uint64(time.Now().UnixMilli())<<16 + seq, Node: 1 << 63}}
 	b.entries[c.Key] = e
+	if b.NoLog {
+		return events.Receipt{StreamID: "log-1", Stamp: e.Stamp, EventID: e.Stamp.String()}, nil
+	}
 	b.append(c, e)
 	return events.Receipt{StreamID: "log-1", Seq: seq + 1, Stamp: e.Stamp, EventID: e.Stamp.String(), Result: "applied"}, nil
 }
