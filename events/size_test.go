@@ -129,6 +129,33 @@ func TestLargestRawEventIsOffered(t *testing.T) {
 	a.until("saved again", func(v events.View) bool { return kept.seq() == v.Seq })
 }
 
+// What an older program has accepted and no log takes is reported, and holds up nobody.
+func TestUnfitChangeHoldsUpNobody(t *testing.T) {
+	e, _ := heard(t, "a-unfit")
+	fit, _ := heard(t, "fit")
+	for name, value := range map[string][]byte{
+		"larger than a value may be": valueOf(events.MaxValue + 1), "larger than an event": valueOf(events.MaxEvent), "no object": []byte(`[]`),
+	} {
+		t.Run(name, func(t *testing.T) {
+			unfit, log, j := e, newMemLog(), &pad{}
+			unfit.Data = value
+			j.list = []events.Event{unfit, fit}
+			r := runReplica(t, log, func() {}, func(c *events.ReplicaConfig) { c.Journal = j })
+			r.fresh()
+			r.until("nothing is pending", func(v events.View) bool { return v.Pending == 0 })
+			r.holds("fit", `{"v":"other"}`)
+			r.holds("a-unfit", "")
+			got := r.Rejected()
+			if len(got) != 1 || got[0].Key != unfit.Subject || got[0].Result != events.ReasonUnfit {
+				t.Errorf("given up: %+v", got)
+			}
+			if last, err := log.LastOf(t.Context(), testLog.Event(unfit.Subject)); err != nil || last != 0 {
+				t.Errorf("in the log at %d, %v", last, err)
+			}
+		})
+	}
+}
+
 // It would come back from replica to replica, and be reported again and again.
 func TestUnfitChangeIsNotAdmitted(t *testing.T) {
 	r := outage(t, &pad{}, nil)
