@@ -135,7 +135,7 @@ func (r *Replica) report(reports []Report) {
 		r.reject(p)
 		r.metrics.reported.WithLabelValues(p.Reason).Inc()
 		r.cfg.Logger.Error().Str("key", p.Entry.Key).Stringer("stamp", p.Entry.Stamp).
-			Bool("deleted", p.Entry.Deleted).Str("reason", p.Reason).Msg("a change may be lost")
+			Bool("deleted", p.Entry.Deleted).Str("reason", p.Reason).AnErr("error", p.Err).Msg("a change may be lost")
 	}
 }
 

@@ -23,6 +23,8 @@ const (
 	ExpiredHere Admission = "expired"
 	// Deferred: too far ahead of this clock, ignored for now. It comes back.
 	Deferred Admission = "deferred"
+	// UnfitHere: no log would take it (MaxValue). Whoever offers it reports it.
+	UnfitHere Admission = "unfit"
 )
 
 // Admit takes in a peer's accepted pending write (rule 12). The entry must have been decoded
@@ -32,6 +34,8 @@ func (c *Core) Admit(e crdt.Entry, wall time.Time) Admission {
 	ms := e.Stamp.Millis()
 	s := c.State()
 	switch held, ok := c.pending.accepted[e.Key]; {
+	case checkSize(e.Value) != nil:
+		return UnfitHere
 	case s != nil && beats(s, e):
 		return BeatenHere
 	case s != nil && s.expired(ms):

@@ -145,6 +145,15 @@ func (c *Core) Refuse(e crdt.Entry) bool {
 	return c.pending.Drop(e)
 }
 
+// GiveUp forgets a pending write that no event can hold, whoever wrote it, and returns that it may
+// be lost.
+func (c *Core) GiveUp(e crdt.Entry) []Report {
+	if !c.Refuse(e) {
+		return nil
+	}
+	return []Report{{Entry: e, Reason: ReasonUnfit}}
+}
+
 // Offers lists what is to be published now, in order of the keys (rule 11): nothing unless
 // Online, own writes at once, others when they are due. Publishing it again and again until
 // the fold has taken it out is harmless; nobody acts on the acknowledgement.

@@ -11,6 +11,11 @@ import (
 // MaxEvent is the greatest size of an encoded event in bytes: the stream's limit.
 const MaxEvent = 256 << 10
 
+// MaxValue is the greatest size of a value in bytes, as compact JSON. It leaves an event room for
+// whatever its other attributes may hold, escaped, and for the headers of a message: a value that
+// came in a short event fits as well into the longer one that offers it again.
+const MaxValue = MaxEvent - 16<<10
+
 // ErrEvent says that a message is no event that the fold could read. The error around
 // it names the attribute and what is wrong with it.
 var ErrEvent = errors.New("invalid event")

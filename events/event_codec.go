@@ -49,6 +49,14 @@ func marshal(v any) ([]byte, error) {
 // Encode returns the CloudEvent in structured JSON. It refuses with ErrEvent whatever
 // DecodeEvent would refuse, so that nothing without effect gets into the log.
 func (e Event) Encode() ([]byte, error) {
+	if err := checkSize(e.Data); err != nil {
+		return nil, err
+	}
+	return e.encode()
+}
+
+// encode is Encode for any value that an event has room for.
+func (e Event) encode() ([]byte, error) {
 	env := envelope{
 		SpecVersion: specVersion, ID: e.ID, Source: e.Source, Type: e.Type, Subject: e.Subject,
 		Actor: e.Actor, Origin: e.Origin, TraceParent: e.TraceParent, Seen: e.Seen, Data: e.Data,
@@ -69,7 +77,7 @@ func (e Event) Encode() ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	back, err := DecodeEvent(data)
+	back, err := decodeEvent(data)
 	if err != nil {
 		return nil, err
 	}
@@ -86,6 +94,26 @@ func (e Event) Encode() ([]byte, error) {
 // accepts is part of the fold version: all replicas must agree on it for ever. Extension
 // attributes that it does not know are skipped. The error wraps ErrEvent.
 func DecodeEvent(data []byte) (Event, error) {
+	e, err := decodeEvent(data)
+	if err == nil {
+		err = checkSize(e.Data)
+	}
+	if err != nil {
+		return Event{}, err
+	}
+	return e, nil
+}
+
+// checkSize refuses a value that not every event of its key would have room for. ErrEvent.
+func checkSize(value []byte) error {
+	if len(value) > MaxValue {
+		return fmt.Errorf("%w: attribute %q: %d bytes, at most %d are allowed", ErrEvent, "data", len(value), MaxValue)
+	}
+	return nil
+}
+
+// decodeEvent is DecodeEvent for any value that an event has room for.
+func decodeEvent(data []byte) (Event, error) {
 	if len(data) > MaxEvent {
 		return Event{}, fmt.Errorf("%w: %d bytes, at most %d are allowed", ErrEvent, len(data), MaxEvent)
 	}

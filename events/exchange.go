@@ -154,7 +154,8 @@ type Journal interface {
 	Load() ([]Event, error)
 	// Mark counts what was appended so far; it does not wait for the disk.
 	Mark() uint64
-	// Forget removes what had been appended up to a mark, or was kept before, but keeps the given events.
+	// Forget removes what had been appended up to a mark, or was kept before, but keeps the given
+	// events. One that cannot be written keeps back none of the others.
 	Forget(mark uint64, keep []Event) error
 	// Crowded reports whether most of the journal may be superseded, so that it is worth to Forget
 	// what is not pending; it does not wait for the disk.

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"time"
+
+	"sluice/crdt"
 )
 
 const (
@@ -63,6 +65,10 @@ func (r *Replica) offerable() []PendingEntry {
 
 func (r *Replica) offerOne(ctx context.Context, p PendingEntry) error {
 	m, err := r.message(p.Entry)
+	if errors.Is(err, ErrEvent) {
+		r.giveUp(p.Entry, err)
+		return nil
+	}
 	if err != nil {
 		return err
 	}
@@ -71,6 +77,19 @@ func (r *Replica) offerOne(ctx context.Context, p PendingEntry) error {
 		r.drop(p.Entry)
 	}
 	return err
+}
+
+// giveUp reports an entry that no log will ever hold, instead of keeping it pending for ever.
+func (r *Replica) giveUp(e crdt.Entry, why error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	reports := r.core.GiveUp(e)
+	for i := range reports {
+		reports[i].Err = why
+	}
+	r.report(reports)
+	delete(r.told, e.Stamp)
+	r.changed.raise()
 }
 
 // tick keeps the log's time moving when nothing else does, so that what is too old can

@@ -17,6 +17,8 @@ const (
 	ReasonExpired = "expired"
 	// ReasonFuture: the log rejected it as too far ahead of its time.
 	ReasonFuture = "future"
+	// ReasonUnfit: no event can hold it; it is not from this program, or from an older one.
+	ReasonUnfit = "unfit"
 )
 
 // Report tells of a write that may be lost: this replica gives it up, though another
@@ -24,6 +26,8 @@ const (
 type Report struct {
 	Entry  crdt.Entry
 	Reason string
+	// Err explains the reason where that is not enough; else nil.
+	Err error
 }
 
 // PendingEntry is a write that is not known to be in the log.

@@ -17,7 +17,8 @@ const foldPatience = 3 * time.Second
 // the log a change that has no condition is accepted: kept on disk, visible here, told to the
 // other replicas and offered to the log later; the receipt then has no sequence.
 //
-// Errors: ErrNotReady, ErrUnavailable, ErrRefused, ErrClock: certainly not applied.
+// Errors: ErrKey, ErrEvent: the change itself is wrong. ErrNotReady, ErrUnavailable, ErrRefused,
+// ErrClock: certainly not applied.
 // ErrPrecondition: the condition of the change does not hold. ErrRejected: durable, without
 // effect. ErrUnknownOutcome: it may be applied, now or later; the receipt names the event.
 func (r *Replica) Write(ctx context.Context, c Change) (Receipt, error) {
@@ -29,6 +30,9 @@ func (r *Replica) Write(ctx context.Context, c Change) (Receipt, error) {
 func (r *Replica) write(ctx context.Context, c Change) (Receipt, error) {
 	if err := CheckKey(c.Key); err != nil {
 		return Receipt{}, err
+	}
+	if err := checkSize(c.Value); err != nil {
+		return Receipt{}, fmt.Errorf("write %s: %w", c.Key, err)
 	}
 	if err := r.writable(ctx); errors.Is(err, ErrUnavailable) && c.unconditional() {
 		return r.accept(c)

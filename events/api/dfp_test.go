@@ -148,6 +148,7 @@ func TestErrorsOfAChange(t *testing.T) {
 		{"no log", func(b *apitest.Backend) { b.WriteErr = events.ErrUnavailable }, 503, 503, "unavailable", nil},
 		{"log full", func(b *apitest.Backend) { b.WriteErr = events.ErrRefused }, 503, 503, "refused", nil},
 		{"clock", func(b *apitest.Backend) { b.WriteErr = events.ErrClock }, 503, 503, "clock", nil},
+		{"too large", func(b *apitest.Backend) { b.WriteErr = events.ErrEvent }, 400, 400, "body: ", nil},
 		{"no answer", func(b *apitest.Backend) { b.WriteErr = events.ErrUnknownOutcome }, 500, 504, "sent-1", "unknown"},
 		{"lost condition", func(b *apitest.Backend) { b.WriteErr = events.ErrPrecondition }, 500, 412, "precondition", nil},
 		{"not live", func(b *apitest.Backend) { b.WaitResult = missing }, 500, 504, "not live in time on two", "durable"},

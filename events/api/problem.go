@@ -119,7 +119,7 @@ func problemOf(err error) *Problem {
 			param = "definition"
 		}
 		return badParam(param, reason, "correct it and send it again; nothing was changed")
-	case errors.Is(err, service.ErrTooLarge):
+	case errors.Is(err, service.ErrTooLarge), errors.Is(err, events.ErrEvent):
 		return badParam("body", err.Error(), "split the service or shorten its lists")
 	case errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
 		p := newProblem(http.StatusServiceUnavailable, "nothing was changed, it took too long: "+err.Error())

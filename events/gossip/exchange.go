@@ -72,6 +72,8 @@ type Exchange struct {
 	states states
 	again  chan struct{} // asks for a round now
 	within time.Duration // bounds a round: roundTimeout
+	// skipped are the stamps of changes that cannot be told.
+	skipped sync.Map
 }
 
 // NewExchange checks the settings; Run does the rest.
@@ -89,16 +91,21 @@ func NewExchange(cfg ExchangeConfig) (*Exchange, error) {
 // by comparing. It does not wait.
 func (x *Exchange) Broadcast(list []events.Event) {
 	for len(list) > 0 {
-		data, n, err := page(list)
-		if err != nil {
-			x.cfg.Log.Error().Err(err).Msg("pending changes cannot be told")
+		data, n := page(list, x.skip)
+		if list = list[n:]; len(data) == 0 {
 			return
 		}
 		if err := tellOver(context.Background(), x.paths, x.cfg.Subjects.Peer(kindDelta), data); err != nil {
 			x.cfg.Log.Debug().Err(err).Msg("pending changes not sent")
 			return
 		}
-		list = list[n:]
+	}
+}
+
+// skip tells once of a change that no message can hold.
+func (x *Exchange) skip(e events.Event, why error) {
+	if _, told := x.skipped.LoadOrStore(e.Stamp, true); !told {
+		x.cfg.Log.Error().Err(why).Str("key", e.Subject).Stringer("stamp", e.Stamp).Msg("a pending change cannot be told to other replicas")
 	}
 }
 

@@ -120,19 +120,21 @@ func unmarshal(data []byte, v any) error {
 	return nil
 }
 
-// page encodes events of list until the page is full, and returns how many those are. An event is
-// never larger than a page.
-func page(list []events.Event) ([]byte, int, error) {
+// page encodes events of list until the page is full, and returns how many it is done with. What
+// cannot be encoded must not keep back the others: it is left out, and told to skip. An event is never
+// larger than a page.
+func page(list []events.Event, skip func(events.Event, error)) ([]byte, int) {
 	var out []byte
 	for n := range list {
 		one, err := events.EncodeEvents(list[n : n+1])
-		switch {
-		case n > 0 && (err != nil || len(out)+len(one) > maxPage):
-			return out, n, nil
-		case err != nil:
-			return nil, 0, err
+		if err != nil {
+			skip(list[n], err)
+			continue
+		}
+		if len(out) > 0 && len(out)+len(one) > maxPage {
+			return out, n
 		}
 		out = append(out, one...)
 	}
-	return out, len(list), nil
+	return out, len(list)
 }

@@ -68,6 +68,7 @@ func TestPage(t *testing.T) {
 		"long attributes": {1000, 0, strings.Repeat("a", 1024), "/sluice/" + strings.Repeat("h", 1000)},
 		"escapes":         {1000, 0, strings.Repeat(`"`, 500), "/sluice/edge/proxy-1"},
 		"long values":     {30, 64 << 10, "ci", "/sluice/edge/proxy-1"},
+		"longest values":  {5, events.MaxValue - 8, strings.Repeat(`"`, 1024), strings.Repeat(`"`, 1024)},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := &pending{}
@@ -81,10 +82,7 @@ func TestPage(t *testing.T) {
 			}
 			pages := 0
 			for rest := s.list; len(rest) > 0; pages++ {
-				data, n, err := page(rest)
-				if err != nil {
-					t.Fatal(err)
-				}
+				data, n := page(rest, func(e events.Event, err error) { t.Errorf("%s: %v", e.Subject, err) })
 				shorterThanAMessage(t, request{Op: opPush, Events: data})
 				back, err := events.DecodeEvents(data)
 				if err != nil || len(back) != n || back[0].Subject != rest[0].Subject {

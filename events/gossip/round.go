@@ -186,14 +186,13 @@ func behind(keys []string, list []events.Event) ([]string, error) {
 
 func (x *Exchange) push(ctx context.Context, node string, list []events.Event) error {
 	for len(list) > 0 {
-		data, n, err := page(list)
-		if err != nil {
-			return err
+		data, n := page(list, x.skip)
+		if list = list[n:]; len(data) == 0 {
+			break
 		}
 		if _, err := x.ask(ctx, node, request{Op: opPush, Events: data}); err != nil {
 			return err
 		}
-		list = list[n:]
 	}
 	return nil
 }

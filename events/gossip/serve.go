@@ -57,10 +57,7 @@ func (x *Exchange) handOut(keys []string) response {
 		wanted[k] = true
 	}
 	list := slices.DeleteFunc(x.store.Accepted(), func(e events.Event) bool { return !wanted[e.Subject] })
-	data, n, err := page(list)
-	if err != nil {
-		return response{Error: err.Error()}
-	}
+	data, n := page(list, x.skip)
 	return response{Events: data, More: n < len(list)}
 }
 

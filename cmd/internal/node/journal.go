@@ -23,7 +23,8 @@ type journal struct {
 	log      zerolog.Logger
 	openFile func(path string) (appended, error)
 
-	count atomic.Uint64
+	count   atomic.Uint64
+	skipped sync.Map // stamps of changes that cannot be written
 
 	mu     sync.Mutex
 	unread error    // why Load could not read the file, whose content nobody knows since
@@ -187,12 +188,10 @@ func (j *journal) read() ([]events.Event, error) {
 func (j *journal) Mark() uint64 { return j.count.Load() }
 
 // Forget removes what was there at the start, or kept before, and what had been appended up to
-// the mark, but for the events to keep. A crash leaves all of the old or all of the new.
+// the mark, but for the events to keep, as far as they can be written. A crash leaves all of the
+// old or all of the new.
 func (j *journal) Forget(mark uint64, keep []events.Event) error {
-	kept, err := records(keep)
-	if err != nil {
-		return err
-	}
+	kept := records(keep, j.skip)
 	j.mu.Lock()
 	defer j.mu.Unlock()
 	if err := j.survey(); err != nil {
@@ -215,6 +214,13 @@ func (j *journal) Forget(mark uint64, keep []events.Event) error {
 	}
 	j.moved(passed, begin, int64(len(kept)))
 	return nil
+}
+
+// skip tells once of a change that no file can hold.
+func (j *journal) skip(e events.Event, why error) {
+	if _, told := j.skipped.LoadOrStore(e.Stamp, true); !told {
+		j.log.Error().Err(why).Str("file", j.path).Str("key", e.Subject).Stringer("stamp", e.Stamp).Msg("a pending change cannot be kept over a restart")
+	}
 }
 
 // moved: what began at begin, after so many of the records at ends, begins at start now.

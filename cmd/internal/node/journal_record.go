@@ -21,26 +21,37 @@ func record(list []events.Event) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
+	return recordOf(body), nil
+}
+
+func recordOf(body []byte) []byte {
 	out := make([]byte, 0, recordHead+len(body))
 	out = binary.BigEndian.AppendUint32(out, uint32(len(body)))
 	out = binary.BigEndian.AppendUint32(out, crc32.Checksum(body, castagnoli))
-	return append(out, body...), nil
+	return append(out, body...)
 }
 
 // chunk is how many events records has in one record.
 const chunk = 1000
 
-// records is a list of any length as records.
-func records(list []events.Event) ([]byte, error) {
+// records is a list of any length as records. What cannot be encoded must not keep back the others:
+// it is left out, and told to skip.
+func records(list []events.Event, skip func(events.Event, error)) []byte {
 	var out []byte
 	for some := range slices.Chunk(list, chunk) {
-		one, err := record(some)
-		if err != nil {
-			return nil, err
+		var body []byte
+		for i := range some {
+			one, err := events.EncodeEvents(some[i : i+1])
+			if err != nil {
+				skip(some[i], err)
+			}
+			body = append(body, one...)
 		}
-		out = append(out, one...)
+		if len(body) > 0 {
+			out = append(out, recordOf(body)...)
+		}
 	}
-	return out, nil
+	return out
 }
 
 // parse returns the events of all records, and the size of these without a torn one at the end.

@@ -143,6 +143,43 @@ func TestJournalCrowded(t *testing.T) {
 	}
 }
 
+// One change that no record can hold keeps back none of the others, and is told of once.
+func TestJournalKeepsWhatFits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pending.journal")
+	var log bytes.Buffer
+	j := newJournal(path, zerolog.New(&log))
+	write(t, j, "a")
+	unfit := kept("unfit")
+	unfit.Data = []byte(`{"v":"` + strings.Repeat("x", events.MaxEvent) + `"}`)
+	for range 2 {
+		if err := j.Forget(j.Mark(), []events.Event{kept("b"), unfit, kept("c")}); err != nil {
+			t.Fatal(err)
+		}
+		holds(t, path, "b", "c")
+	}
+	if n := strings.Count(log.String(), `"level":"error"`); n != 1 || !strings.Contains(log.String(), "service/unfit") {
+		t.Errorf("%d errors: %s", n, log.String())
+	}
+	if err := j.Append([]events.Event{unfit}); err == nil {
+		t.Error("appended what cannot be written: somebody is told that it is kept")
+	}
+	if err := j.Forget(j.Mark(), []events.Event{unfit}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path)
+}
+
+// What an older program has kept is larger than what is accepted now.
+func TestJournalOfAnOlderProgram(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "pending.journal")
+	large := kept("large")
+	large.Data = []byte(`{"v":"` + strings.Repeat("x", events.MaxValue) + `"}`)
+	if err := quiet(path).Append([]events.Event{kept("a"), large}); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, path, "a", "large")
+}
+
 // What a full disk keeps from being rewritten is what it was.
 func TestJournalThatCannotBeRewritten(t *testing.T) {
 	dir := filepath.Join(t.TempDir(), "data")
