@@ -77,7 +77,7 @@ func (f *brokerFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.TLS.CertFile, "nats-cert", "", "certificate of the broker; with it, clients must use TLS")
 	fs.StringVar(&c.TLS.KeyFile, "nats-key", "", "key of the broker's certificate")
 	fs.StringVar(&c.TLS.ClientCAFile, "nats-client-ca", "", "PEM bundle; with it, clients need a certificate that it vouches for")
-	fs.Int64Var(&c.MaxStore, "max-store", 0, "limit of the store in bytes; it is never lowered (default 8 GiB or 80 % of the free disk)")
+	fs.Int64Var(&c.MaxStore, "max-store", 0, "limit of the store in bytes, from 64 MiB on; a log takes 4 GiB of it if nobody sets another size, less if it is smaller; it is never lowered (default 8 GiB or 80 % of the free disk)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn, error")
 }
 
