@@ -32,8 +32,9 @@ its volume has everything; one that comes back empty is filled again by the repl
 
 Clients are known by one shared token, by nkeys, or by certificates. Every flag has a
 variable: --nats-listen is SLUICE_NATS_LISTEN. GET /healthz at --health-addr is 200 while the
-store works; "sluice healthcheck" asks exactly there, in the same environment. SIGTERM and SIGINT write the
-store out and end the broker within 10 seconds.`,
+store works, and 503 with the remedy when its disk is full; once there is room the broker goes on
+by itself. "sluice healthcheck" asks exactly there, in the same environment. SIGTERM and SIGINT
+write the store out and end the broker within 10 seconds.`,
 		Example: `  # in a container: the token is the secret sluice_nats_token, the log is in /var/lib/sluice
   sluice broker
 
