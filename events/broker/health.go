@@ -55,7 +55,7 @@ func (b *Server) storeProblem() error {
 	if why == "" {
 		return nil
 	}
-	return fmt.Errorf("the store in %s cannot be written, so the log takes no change (%s): "+
+	return fmt.Errorf("the store in %s cannot be written (%s): "+
 		"make room on its disk, or give it a larger one; it is tried again every %s", b.store.dir, why, reopenInterval)
 }
 
