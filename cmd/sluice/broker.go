@@ -32,8 +32,9 @@ its volume has everything; one that comes back empty is filled again by the repl
 
 Clients are known by one shared token, by nkeys, or by certificates. Every flag has a
 variable: --nats-listen is SLUICE_NATS_LISTEN. GET /healthz at --health-addr is 200 while the
-store works; "sluice healthcheck" asks exactly there, in the same environment. SIGTERM and SIGINT write the
-store out and end the broker within 10 seconds.`,
+store works, and 503 with the remedy when its disk is full; once there is room the broker goes on
+by itself. "sluice healthcheck" asks exactly there, in the same environment. SIGTERM and SIGINT
+write the store out and end the broker within 10 seconds.`,
 		Example: `  # in a container: the token is the secret sluice_nats_token, the log is in /var/lib/sluice
   sluice broker
 
@@ -77,7 +78,7 @@ func (f *brokerFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.TLS.CertFile, "nats-cert", "", "certificate of the broker; with it, clients must use TLS")
 	fs.StringVar(&c.TLS.KeyFile, "nats-key", "", "key of the broker's certificate")
 	fs.StringVar(&c.TLS.ClientCAFile, "nats-client-ca", "", "PEM bundle; with it, clients need a certificate that it vouches for")
-	fs.Int64Var(&c.MaxStore, "max-store", 0, "limit of the store in bytes; it is never lowered (default 8 GiB or 80 % of the free disk)")
+	fs.Int64Var(&c.MaxStore, "max-store", 0, "limit of the store in bytes, from 64 MiB on; a log takes 4 GiB of it if nobody sets another size, less if it is smaller; it is never lowered (default 8 GiB or 80 % of the free disk)")
 	fs.StringVar(&f.logLevel, "log-level", "info", "least level that is logged: debug, info, warn, error")
 }
 

@@ -121,7 +121,7 @@ func (f *runFlags) register(fs *pflag.FlagSet) {
 	fs.StringVar(&c.NATS.CAFile, "nats-ca", "", "PEM bundle that NATS's certificate is checked with")
 	fs.StringVar(&c.NATS.CertFile, "nats-cert", "", "client certificate for NATS")
 	fs.StringVar(&c.NATS.KeyFile, "nats-key", "", "key of the client certificate for NATS")
-	fs.Int64Var(&c.NATS.LogSize, "log-size", 0, "limit of the log in bytes; from half of it on its oldest events go, what they made stays (default 4 GiB, or what the server admits)")
+	fs.Int64Var(&c.NATS.LogSize, "log-size", 0, "limit of the log in bytes; from half of it on its oldest events go, what they made stays (default 4 GiB, or half, a quarter, … where the server has no room)")
 	fs.IntVar(&c.NATS.LogReplicas, "log-replicas", 0, "how many nodes of a NATS cluster keep the log: 1, 3 or 5 (default 3 if there are so many)")
 	fs.DurationVar(&c.CheckpointEvery, "checkpoint-every", c.CheckpointEvery, "how often a changing state is kept beside the log")
 	fs.StringSliceVar(&c.Peers.Names, "peers", nil, "name of all replicas, e.g. tasks.proxy, or a comma list: they keep each other up to date without the log")

@@ -14,6 +14,7 @@ var _ server.Logger = (*bridge)(nil)
 type bridge struct {
 	log   zerolog.Logger
 	fatal chan string
+	told  throttle
 }
 
 func newBridge(log zerolog.Logger) *bridge { return &bridge{log: log, fatal: make(chan string, 1)} }
@@ -31,11 +32,24 @@ func (b *bridge) Noticef(format string, v ...any) {
 }
 
 func (b *bridge) Warnf(format string, v ...any) {
-	b.log.Warn().Str("text", text(format, v)).Msg(message)
+	b.tell(zerolog.WarnLevel, text(format, v))
 }
 
 func (b *bridge) Errorf(format string, v ...any) {
-	b.log.Error().Str("text", text(format, v)).Msg(message)
+	b.tell(zerolog.ErrorLevel, text(format, v))
+}
+
+// tell leaves out what was told lately: who tries to connect in vain does so every second.
+func (b *bridge) tell(level zerolog.Level, text string) {
+	omitted, now := b.told.admit(text)
+	if !now {
+		return
+	}
+	e := b.log.WithLevel(level).Str("text", text)
+	if omitted > 0 {
+		e = e.Int("omitted", omitted)
+	}
+	e.Msg(message)
 }
 
 func (b *bridge) Debugf(format string, v ...any) {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"net"
 	"strconv"
+	"sync"
 	"time"
 
 	"github.com/nats-io/nats-server/v2/server"
@@ -82,8 +83,12 @@ type Server struct {
 	store    *store
 	log      *bridge
 	maxStore int64
-	done     chan struct{} // closed when the server has ended and the store is unlocked
-	stop     chan struct{} // capacity 1: who takes the token shuts down
+	// jetStream is what the store was opened with.
+	jetStream server.JetStreamConfig
+	end       context.CancelFunc // of what keeps the store open
+	kept      sync.WaitGroup
+	done      chan struct{} // closed when the server has ended and the store is unlocked
+	stop      chan struct{} // capacity 1: who takes the token shuts down
 }
 
 // Start opens the store and returns a server whose log is usable. Errors name the setting to
@@ -111,6 +116,7 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 		store:    st,
 		maxStore: st.identity.MaxStore,
 		log:      newBridge(cfg.Logger.With().Str("component", "broker").Logger()),
+		end:      func() {},
 		done:     make(chan struct{}),
 		stop:     make(chan struct{}, 1),
 	}
@@ -123,6 +129,10 @@ func Start(ctx context.Context, cfg Config) (*Server, error) {
 	if err := b.awaitStart(ctx, cfg); err != nil {
 		return nil, errors.Join(err, b.Shutdown(context.WithoutCancel(ctx)))
 	}
+	b.jetStream = *b.server.JetStreamConfig()
+	b.jetStream.StoreDir = cfg.StoreDir // without what the server adds to it
+	ctx, b.end = context.WithCancel(context.WithoutCancel(ctx))
+	b.kept.Go(func() { b.keepOpen(ctx) })
 	if cfg.Listen != "" && cfg.Token == "" && len(cfg.NKeys) == 0 && cfg.TLS.ClientCAFile == "" && !loopback(host) {
 		b.log.Warnf("the client port %s is open to other machines and asks for no token", cfg.Listen)
 	}
@@ -153,7 +163,7 @@ func (b *Server) awaitStart(ctx context.Context, cfg Config) error {
 	tick := time.NewTicker(pollInterval)
 	defer tick.Stop()
 	for {
-		if b.server.ReadyForConnections(pollInterval) && b.Healthy() == nil {
+		if b.server.ReadyForConnections(pollInterval) && b.serving() == nil {
 			return nil
 		}
 		select {
@@ -161,7 +171,7 @@ func (b *Server) awaitStart(ctx context.Context, cfg Config) error {
 			return fmt.Errorf("start embedded NATS server: %s", text)
 		case <-tick.C:
 		case <-ctx.Done():
-			return fmt.Errorf("start embedded NATS server: not usable in time (store %q): %w", cfg.StoreDir, errors.Join(ctx.Err(), b.Healthy()))
+			return fmt.Errorf("start embedded NATS server: not usable in time (store %q): %w", cfg.StoreDir, errors.Join(ctx.Err(), b.serving()))
 		}
 	}
 }
@@ -183,18 +193,6 @@ func (b *Server) MaxStore() int64 { return b.maxStore }
 // Running reports whether the server has not ended.
 func (b *Server) Running() bool { return b.server.Running() }
 
-// Healthy is nil while the server runs and its store works.
-func (b *Server) Healthy() error {
-	if !b.server.Running() {
-		return errors.New("embedded NATS server: not running")
-	}
-	status := b.server.Healthz(&server.HealthzOptions{JSServerOnly: true})
-	if status.StatusCode == 0 || status.StatusCode == 200 {
-		return nil
-	}
-	return fmt.Errorf("embedded NATS server: %s: %s", status.Status, status.Error)
-}
-
 // Shutdown ends the server and writes out and unlocks its store. It returns when that is done or
 // with ctx's error, may be called again, and several callers wait for the same end.
 func (b *Server) Shutdown(ctx context.Context) error {
@@ -203,6 +201,8 @@ func (b *Server) Shutdown(ctx context.Context) error {
 	case <-b.stop:
 		go func() {
 			defer close(b.done)
+			b.end()
+			b.kept.Wait()
 			b.server.Shutdown()
 			b.server.WaitForShutdown()
 			closeErr = b.store.close()

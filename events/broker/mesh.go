@@ -183,16 +183,15 @@ func (m *Mesh) Shutdown() {
 	m.server.WaitForShutdown()
 }
 
-// Run keeps looking up the peers and connects to those that are new, until ctx ends. The server
-// itself would give up a name that resolves to nobody else for ever. Connect clients before: the
-// server turns away those that are about to connect while it takes over new addresses.
+// Run keeps looking up the peers and connects to those that are new, until ctx ends; what fails is
+// told and tried again. The server itself would give up a name that resolves to nobody else for ever.
+// Connect clients before: the server turns away those that are about to connect while it takes over
+// new addresses.
 func (m *Mesh) Run(ctx context.Context) error {
 	tick := time.NewTicker(m.cfg.Interval)
 	defer tick.Stop()
 	for {
-		if err := m.meet(ctx); err != nil {
-			return err
-		}
+		m.tell(m.meet(ctx))
 		select {
 		case <-ctx.Done():
 			return nil
@@ -204,20 +203,19 @@ func (m *Mesh) Run(ctx context.Context) error {
 // meet brings the routes to what the names say now.
 func (m *Mesh) meet(ctx context.Context) error {
 	routes, err := m.lookup(ctx)
-	m.tell(err)
 	if len(routes) == 0 || maps.Equal(routes, m.routes) {
-		return nil
+		return err
 	}
 	opts := m.opts.Clone()
 	for _, addr := range slices.SortedFunc(maps.Keys(routes), netip.AddrPort.Compare) {
 		opts.Routes = append(opts.Routes, &url.URL{Scheme: "nats-route", Host: addr.String()})
 	}
-	if err := m.server.ReloadOptions(opts); err != nil {
-		return fmt.Errorf("connect to peers: %w", err)
+	if reloadErr := m.server.ReloadOptions(opts); reloadErr != nil {
+		return errors.Join(err, fmt.Errorf("take over addresses: %w", reloadErr))
 	}
 	m.routes = routes
 	m.cfg.Logger.Info().Str("component", "mesh").Int("peers", len(routes)).Msg("peers found")
-	return nil
+	return err
 }
 
 // tell logs each reason once.
@@ -227,7 +225,7 @@ func (m *Mesh) tell(err error) {
 		text = err.Error()
 	}
 	if text != "" && text != m.failed {
-		m.cfg.Logger.Warn().Str("component", "mesh").Err(err).Msg("cannot look up all peers")
+		m.cfg.Logger.Warn().Str("component", "mesh").Err(err).Msg("cannot find all peers")
 	}
 	m.failed = text
 }

@@ -209,7 +209,10 @@ func TestMeshRefusesStrangers(t *testing.T) {
 		}
 		s.Start()
 		defer func() { s.Shutdown(); s.WaitForShutdown() }()
-		await(t, "it is refused again and again", func() bool { return j.count("TLS route handshake error") >= 3 })
+		await(t, "it is refused again and again", func() bool { return j.count("Router connection closed: TLS Handshake Failure") >= 5 })
+		if n := j.count("TLS route handshake error"); n != 1 {
+			t.Errorf("that is told %d times", n)
+		}
 		if m.Members() != 0 || s.NumRoutes() != 0 {
 			t.Errorf("it has %d members, the stranger %d", m.Members(), s.NumRoutes())
 		}

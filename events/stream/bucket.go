@@ -93,21 +93,18 @@ func (a *Archive) createObjects(ctx context.Context) (*objects, error) {
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return b, err
 	}
-	si, err := a.log.info(ctx)
+	err = a.create(ctx, "create bucket of checkpoints", func(ctx context.Context, copies int) error {
+		_, err := a.log.reads.CreateObjectStore(ctx, jetstream.ObjectStoreConfig{
+			Bucket:      a.log.cfg.checkpointBucket(),
+			Description: "Sluice: checkpoints of namespace " + a.log.cfg.Subjects.Namespace,
+			Storage:     jetstream.FileStorage,
+			Replicas:    copies,
+			Metadata:    a.log.cfg.bucketMetadata(),
+		})
+		return err
+	})
 	if err != nil {
 		return nil, err
-	}
-	bounded, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
-	_, err = a.log.reads.CreateObjectStore(bounded, jetstream.ObjectStoreConfig{
-		Bucket:      a.log.cfg.checkpointBucket(),
-		Description: "Sluice: checkpoints of namespace " + a.log.cfg.Subjects.Namespace,
-		Storage:     jetstream.FileStorage,
-		Replicas:    si.Config.Replicas,
-		Metadata:    a.log.cfg.bucketMetadata(),
-	})
-	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
-		return nil, a.log.serverError("create bucket of checkpoints", err)
 	}
 	return a.objects(ctx) // never what was asked for, always what is there
 }
@@ -118,26 +115,49 @@ func (a *Archive) leases(ctx context.Context, ttl time.Duration) (jetstream.KeyV
 	if !errors.Is(err, jetstream.ErrBucketNotFound) {
 		return kv, err
 	}
-	si, err := a.log.info(ctx)
+	err = a.create(ctx, "create bucket of the lease", func(ctx context.Context, copies int) error {
+		_, err := a.log.reads.CreateKeyValue(ctx, jetstream.KeyValueConfig{
+			Bucket:      a.log.cfg.leaseBucket(),
+			Description: "Sluice: who keeps the checkpoints of namespace " + a.log.cfg.Subjects.Namespace,
+			History:     1,
+			TTL:         ttl,
+			Storage:     jetstream.FileStorage,
+			Replicas:    copies,
+			Metadata:    a.log.cfg.bucketMetadata(),
+		})
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
-	bounded, cancel := context.WithTimeout(ctx, createTimeout)
-	defer cancel()
-	_, err = a.log.reads.CreateKeyValue(bounded, jetstream.KeyValueConfig{
-		Bucket:      a.log.cfg.leaseBucket(),
-		Description: "Sluice: who keeps the checkpoints of namespace " + a.log.cfg.Subjects.Namespace,
-		History:     1,
-		TTL:         ttl,
-		Storage:     jetstream.FileStorage,
-		Replicas:    si.Config.Replicas,
-		Metadata:    a.log.cfg.bucketMetadata(),
-	})
-	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
-		return nil, a.log.serverError("create bucket of the lease", err)
-	}
 	return a.findLeases(ctx)
 }
+
+// create makes a bucket with as many copies as the log; one that is there is no error. A log whose
+// size nobody set may have taken all the room that there was: it gives a quarter back, once.
+func (a *Archive) create(ctx context.Context, what string, bucket func(ctx context.Context, copies int) error) error {
+	si, err := a.log.info(ctx)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := context.WithTimeout(ctx, createTimeout)
+	defer cancel()
+	size, copies := si.Config.MaxBytes, si.Config.Replicas
+	if err = bucket(ctx, copies); noRoom(err) && a.log.cfg.MaxBytes == 0 && untouched(size) {
+		// Others who do so at the same moment come to the same size.
+		if err := a.log.resize(ctx, si, size-size/4); err != nil {
+			return fmt.Errorf("%s: make room: %w", what, err)
+		}
+		err = bucket(ctx, copies)
+	}
+	if err != nil && !errors.Is(err, jetstream.ErrBucketExists) {
+		return a.log.serverError(what, err)
+	}
+	return nil
+}
+
+// untouched reports whether a log has a size that createLargest found.
+func untouched(size int64) bool { return size >= leastMaxBytes && DefaultMaxBytes%size == 0 }
 
 func (a *Archive) findLeases(ctx context.Context) (jetstream.KeyValue, error) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)

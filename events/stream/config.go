@@ -24,6 +24,9 @@ const (
 const DefaultMaxBytes int64 = 4 << 30
 
 const (
+	// leastMaxBytes is the size below which no server is asked for a log by itself.
+	leastMaxBytes int64 = 64 << 20
+
 	maxMsgSize   = 256 << 10
 	dedupeWindow = 10 * time.Minute
 	// autoReplicas survive the loss of one server; mostReplicas is NATS' own limit.
@@ -41,7 +44,8 @@ type Config struct {
 	Subjects events.Subjects
 	// MaxBytes limits its size; an account that admits less wins. It counts when the stream
 	// is created, and Fit gives it to one that exists. 0: DefaultMaxBytes when the stream is
-	// created, and Fit leaves its size alone.
+	// created, or as much of it as the servers have room for, halved down to 64 MiB; Fit leaves
+	// its size alone, and checkpoints that find no room take a quarter of it.
 	MaxBytes int64
 	// Replicas is the number of copies in a broker cluster, 1 to 5; it counts like MaxBytes.
 	// 0: three where the servers can keep so many, else one; Fit raises to three and never

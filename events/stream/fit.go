@@ -42,11 +42,16 @@ func (l *Log) fitSize(ctx context.Context, si *jetstream.StreamInfo) error {
 	}
 	ctx, cancel := context.WithTimeout(ctx, createTimeout)
 	defer cancel()
-	cfg := si.Config
-	want, err := l.admitted(ctx, l.cfg.MaxBytes, cfg.Replicas)
-	if err != nil || want == cfg.MaxBytes {
+	want, _, err := l.admitted(ctx, l.cfg.MaxBytes, si.Config.Replicas)
+	if err != nil || want == si.Config.MaxBytes {
 		return err
 	}
+	return l.resize(ctx, si, want)
+}
+
+// resize gives the log's stream another size, unless it holds more.
+func (l *Log) resize(ctx context.Context, si *jetstream.StreamInfo, want int64) error {
+	cfg := si.Config
 	if held := si.State.Bytes; uint64(want) < held {
 		return fmt.Errorf("MaxBytes: %w: stream %s holds %d bytes, more than %d; give it more, or let it be trimmed first",
 			events.ErrRefused, cfg.Name, held, want)

@@ -195,7 +195,7 @@ func (l *Log) serverError(what string, err error) error {
 	case !errors.As(err, &apiErr):
 		return l.readError(what, err)
 	case apiErr.ErrorCode == codeStorageExceeded, apiErr.ErrorCode == codeStoreFailed:
-		return fmt.Errorf("%s: %w: %w; raise the store limit of server and account, or ask for less (MaxBytes)", what, events.ErrRefused, err)
+		return fmt.Errorf("%s: %w: %w; raise the store limit of server (--max-store of sluice broker, max_file_store of NATS) and account, or set a smaller log (MaxBytes, --log-size)", what, events.ErrRefused, err)
 	case apiErr.ErrorCode == codeNotClustered, apiErr.ErrorCode == codeNoPeers:
 		return fmt.Errorf("%s: %w: %w; start more servers, or ask for fewer copies (Replicas)", what, events.ErrRefused, err)
 	case apiErr.Code >= 500, apiErr.Code == 404, apiErr.Code == 429:

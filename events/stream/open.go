@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"time"
 
 	"github.com/nats-io/nats.go/jetstream"
@@ -33,11 +34,13 @@ func (l *Log) Open(ctx context.Context) (events.LogInfo, error) {
 	if !errors.Is(err, events.ErrNoLog) {
 		return info, err
 	}
-	if err := l.create(ctx); err != nil {
-		return events.LogInfo{}, err
+	refused := l.create(ctx)
+	// Never what was asked for, always what is stored: the creation may have been another's, which
+	// has taken the room for this one.
+	if info, err = l.Info(ctx); err != nil && refused != nil {
+		return events.LogInfo{}, refused
 	}
-	// Never what was asked for, always what is stored: the creation may have been another's.
-	return l.Info(ctx)
+	return info, err
 }
 
 // create makes the stream, with fewer copies where the servers cannot keep the best number.
@@ -49,7 +52,7 @@ func (l *Log) create(ctx context.Context) error {
 		return err
 	}
 	for _, copies := range l.cfg.copies() {
-		if err = l.createWith(ctx, id, copies); err == nil || !tooManyCopies(err) {
+		if err = l.createLargest(ctx, id, copies); err == nil || !tooManyCopies(err) {
 			return err
 		}
 		l.conn.log.Debug().Err(err).Int("copies", copies).Msg("the log cannot have so many copies")
@@ -57,25 +60,57 @@ func (l *Log) create(ctx context.Context) error {
 	return err
 }
 
-func (l *Log) createWith(ctx context.Context, id string, copies int) error {
-	maxBytes, err := l.admitted(ctx, l.cfg.maxBytes(), copies)
+// createLargest makes the stream with so many copies and the size that is set. Without one, servers
+// that have no room for the default are asked for half as much, and so on.
+func (l *Log) createLargest(ctx context.Context, id string, copies int) error {
+	size, why, err := l.admitted(ctx, l.cfg.maxBytes(), copies)
 	if err != nil {
 		return err
 	}
-	what := fmt.Sprintf("create stream %s of %d bytes", l.cfg.Subjects.Stream(), maxBytes)
-	if copies > 1 {
-		what = fmt.Sprintf("%s in %d copies", what, copies)
+	for {
+		err := l.createWith(ctx, l.cfg.declare(id, size, copies))
+		switch {
+		case errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
+			return nil
+		case err == nil:
+			if l.cfg.MaxBytes == 0 && why != "" {
+				l.conn.log.Info().Str("stream", l.cfg.Subjects.Stream()).Int64("bytes", size).Int64("default", DefaultMaxBytes).
+					Str("why", why).Msg("the log is smaller than the default; --log-size sets another size")
+			}
+			return nil
+		case l.cfg.MaxBytes != 0 || !noRoom(err) || size/2 < leastMaxBytes:
+			return err
+		}
+		size, why = size/2, fmt.Sprintf("no server has room for %d bytes", size)
 	}
-	_, err = l.reads.CreateStream(ctx, l.cfg.declare(id, maxBytes, copies))
+}
+
+func (l *Log) createWith(ctx context.Context, cfg jetstream.StreamConfig) error {
+	what := fmt.Sprintf("create stream %s of %d bytes", cfg.Name, cfg.MaxBytes)
+	if cfg.Replicas > 1 {
+		what = fmt.Sprintf("%s in %d copies", what, cfg.Replicas)
+	}
+	_, err := l.reads.CreateStream(ctx, cfg)
 	apiErr := new(jetstream.APIError)
 	switch {
 	case err == nil, errors.Is(err, jetstream.ErrStreamNameAlreadyInUse):
-		return nil
+		return err
 	case errors.As(err, &apiErr) && apiErr.ErrorCode == codeSubjectsOverlap:
 		return fmt.Errorf("%s: %w: another stream has its subjects %q; remove it or choose another namespace", what, events.ErrRefused, l.cfg.Subjects.All())
 	default:
 		return l.serverError(what, err)
 	}
+}
+
+// noRoom reports whether the servers may admit a smaller stream than the one they refused.
+func noRoom(err error) bool {
+	apiErr := new(jetstream.APIError)
+	if !errors.As(err, &apiErr) {
+		return false
+	}
+	// A cluster tells each reason for which it found no servers, in words alone.
+	return apiErr.ErrorCode == codeStorageExceeded ||
+		apiErr.ErrorCode == codeNoPeers && strings.Contains(apiErr.Description, "insufficient storage")
 }
 
 // tooManyCopies reports whether the servers may admit fewer copies of what they refused.
@@ -93,23 +128,23 @@ func tooManyCopies(err error) bool {
 }
 
 // admitted is the size of a stream with so many copies: the wanted one, or three quarters of
-// what the account admits if that is less. The rest is for the checkpoints: a server makes no
+// what the account admits if that is less, and why. The rest is for the checkpoints: a server makes no
 // bucket where everything is reserved.
-func (l *Log) admitted(ctx context.Context, want int64, copies int) (int64, error) {
+func (l *Log) admitted(ctx context.Context, want int64, copies int) (size int64, why string, err error) {
 	account, err := l.reads.AccountInfo(ctx)
 	if err != nil {
-		return 0, l.readError("ask for account", err)
+		return 0, "", l.readError("ask for account", err)
 	}
 	limits := account.Limits
 	most := limits.MaxStore / int64(copies) // each copy is charged …
 	if tier, ok := account.Tiers[fmt.Sprint("R", copies)]; ok {
 		limits, most = tier.Limits, tier.Limits.MaxStore // … except in limits by number of copies
 	}
-	if most > 0 {
-		want = min(want, most-most/4)
+	if share := most - most/4; most > 0 && share < want {
+		want, why = share, fmt.Sprintf("the account admits %d bytes, and a quarter is for the checkpoints", most)
 	}
-	if limits.StoreMaxStreamBytes > 0 {
-		want = min(want, limits.StoreMaxStreamBytes)
+	if one := limits.StoreMaxStreamBytes; one > 0 && one < want {
+		want, why = one, fmt.Sprintf("the account admits streams of %d bytes", one)
 	}
-	return want, nil
+	return want, why, nil
 }

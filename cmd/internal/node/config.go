@@ -102,7 +102,7 @@ type NATS struct {
 	// URL is an external NATS; empty: an embedded one that listens on Listen.
 	URL    string
 	Listen string
-	// LogSize limits the log in bytes; 0: 4 GiB, less where the server admits less, and a limit that a log has stays.
+	// LogSize limits the log in bytes; 0: 4 GiB, less where the server has no room for it, and a limit that a log has stays.
 	LogSize int64
 	// LogReplicas is how many nodes of a cluster keep the log; 0: three if there are so many.
 	LogReplicas int

@@ -28,9 +28,6 @@ func (n *Node) openLog(ctx context.Context) error {
 			return err
 		}
 		cfg.URL, cfg.InProcess, n.client = "", b, b.ClientURL()
-		if logCfg.MaxBytes == 0 {
-			logCfg.MaxBytes = min(stream.DefaultMaxBytes, b.MaxStore()/2)
-		}
 	}
 	conn, err := stream.Connect(cfg)
 	if err != nil {
