@@ -132,7 +132,9 @@ func (r *Replica) report(reports []Report) {
 			r.cfg.Logger.Debug().Str("key", p.Entry.Key).Msg("the new state has no trace of an old removal")
 			continue
 		}
-		r.reject(p)
+		if !r.reject(p) {
+			continue
+		}
 		r.metrics.reported.WithLabelValues(p.Reason).Inc()
 		r.cfg.Logger.Error().Str("key", p.Entry.Key).Stringer("stamp", p.Entry.Stamp).
 			Bool("deleted", p.Entry.Deleted).Str("reason", p.Reason).AnErr("error", p.Err).Msg("a change may be lost")

@@ -62,7 +62,9 @@ func (r *Replica) baseless(unknown error) error {
 	r.setProblem(err.Error() + ": " + remedy)
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.headless = unknown == nil
+	if unknown == nil {
+		r.unfoldable = errNoBase
+	}
 	return err
 }
 

@@ -143,6 +143,12 @@ func (s *shelf) set(down bool) {
 	s.down = down
 }
 
+func (s *shelf) fill(data []byte) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.data = data
+}
+
 func (s *shelf) seq() uint64 {
 	snap, err := s.Load(context.Background())
 	if err != nil {

@@ -74,10 +74,8 @@ func (r *Replica) contest(winner, loser Event) {
 	if winner.Seen != seenNothing && (err != nil || seen.Compare(loser.Stamp) >= 0) {
 		return // it overwrote what it knew, or does not tell
 	}
-	for _, known := range r.contests {
-		if known.Key == loser.Subject && known.Stamp == loser.Stamp.String() {
-			return
-		}
+	if recorded(r.contests, loser.Subject, loser.Stamp) {
+		return
 	}
 	rec := r.recordOf(loser)
 	rec.Result, rec.Reason = ResultBeaten, "beaten before the log had it"
@@ -86,6 +84,7 @@ func (r *Replica) contest(winner, loser Event) {
 		r.contests = slices.Delete(r.contests, 0, 1)
 	}
 	r.contests = append(r.contests, rec)
+	r.changed.raise()
 	r.metrics.conflicts.Inc()
 	r.cfg.Logger.Warn().Str("key", rec.Key).Str("stamp", rec.Stamp).Str("winner", rec.Conflict.Stamp).Msg("two changes competed without the log, the later one is in force")
 }

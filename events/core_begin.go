@@ -17,6 +17,8 @@ type Around struct {
 	Listened bool
 	// PeerHasState: one was heard of.
 	PeerHasState bool
+	// Waited: the random wait is over, and all of this was looked at after it.
+	Waited bool
 }
 
 // Obstacle says why a log is not begun now.
@@ -34,31 +36,44 @@ const (
 	ObstacleListening Obstacle = "listening"
 	// ObstaclePeer: a peer has a state, it will begin the log.
 	ObstaclePeer Obstacle = "peer"
+	// ObstacleWaiting: wait for a random time below 10 s, so that few begin it, and look around anew.
+	ObstacleWaiting Obstacle = "waiting"
 )
 
 // Genesis decides how a log begins that was read to its end and has no genesis (rule 18):
 // with the state at hand, whatever others do, or blank where nothing that could hold a state
-// does. The caller sets the ID, waits for a random time below 10 s so that few do it, and
-// publishes unless one counted meanwhile.
+// does. The caller sets the ID and publishes at once, unless one counted meanwhile.
 func (c *Core) Genesis(around Around, wall time.Time) (Genesis, Obstacle) {
-	s, broken := c.State(), c.cfg.Broken
-	switch {
-	case around.Forbid:
-		return Genesis{}, ObstacleForbidden
-	case s != nil && broken.Has(rule.BlankSeed):
-		return Genesis{Params: s.Params, Ref: max(s.Ref, uint64(max(wall.UnixMilli(), 0))), Map: crdt.NewMap()}, Unobstructed
-	case s != nil && broken.Has(rule.GenNoTomb):
-		return Genesis{Params: s.Params, Ref: s.Ref, Map: withoutTombstones(s.Map)}, Unobstructed
-	case s != nil:
-		return Genesis{Params: s.Params, Ref: s.Ref, Map: s.Map.Clone()}, Unobstructed
-	case around.Unknown:
-		return Genesis{}, ObstacleUnknown
-	case !around.Listened:
-		return Genesis{}, ObstacleListening
-	case around.PeerHasState:
-		return Genesis{}, ObstaclePeer
+	if o := c.obstacle(around); o != Unobstructed {
+		return Genesis{}, o
 	}
-	return Genesis{Params: DefaultParams(), Ref: uint64(max(wall.UnixMilli(), 0)), Map: crdt.NewMap()}, Unobstructed
+	now := uint64(max(wall.UnixMilli(), 0))
+	switch s, broken := c.State(), c.cfg.Broken; {
+	case s == nil:
+		return Genesis{Params: DefaultParams(), Ref: now, Map: crdt.NewMap()}, Unobstructed
+	case broken.Has(rule.BlankSeed):
+		return Genesis{Params: s.Params, Ref: max(s.Ref, now), Map: crdt.NewMap()}, Unobstructed
+	case broken.Has(rule.GenNoTomb):
+		return Genesis{Params: s.Params, Ref: s.Ref, Map: withoutTombstones(s.Map)}, Unobstructed
+	default:
+		return Genesis{Params: s.Params, Ref: s.Ref, Map: s.Map.Clone()}, Unobstructed
+	}
+}
+
+func (c *Core) obstacle(around Around) Obstacle {
+	switch blank := c.State() == nil; {
+	case around.Forbid:
+		return ObstacleForbidden
+	case blank && around.Unknown:
+		return ObstacleUnknown
+	case blank && !around.Listened:
+		return ObstacleListening
+	case blank && around.PeerHasState:
+		return ObstaclePeer
+	case !around.Waited:
+		return ObstacleWaiting
+	}
+	return Unobstructed
 }
 
 // Force is the state as a genesis that counts however old it is (rule 18): an operator's last

@@ -237,12 +237,16 @@ func TestGenesisRule18(t *testing.T) {
 		around events.Around
 		want   events.Obstacle
 	}{
-		{"has a state, whatever others do", with, events.Around{Unknown: true, PeerHasState: true}, events.Unobstructed},
+		{"has a state, whatever others do", with, events.Around{Unknown: true, PeerHasState: true, Waited: true}, events.Unobstructed},
+		{"has a state, and has not waited yet", with, events.Around{Listened: true}, events.ObstacleWaiting},
 		{"forbidden", with, events.Around{Forbid: true}, events.ObstacleForbidden},
 		{"a store is out of reach", without, events.Around{Unknown: true, Listened: true}, events.ObstacleUnknown},
 		{"has not listened yet", without, events.Around{}, events.ObstacleListening},
 		{"a peer has a state", without, events.Around{Listened: true, PeerHasState: true}, events.ObstaclePeer},
-		{"first installation", without, events.Around{Listened: true}, events.Unobstructed},
+		{"first installation", without, events.Around{Listened: true, Waited: true}, events.Unobstructed},
+		{"has not waited yet", without, events.Around{Listened: true}, events.ObstacleWaiting},
+		{"a peer has come while it waited", without, events.Around{Listened: true, PeerHasState: true, Waited: true}, events.ObstaclePeer},
+		{"a store is out of reach since", without, events.Around{Unknown: true, Listened: true, Waited: true}, events.ObstacleUnknown},
 	} {
 		g, got := s.core.Genesis(s.around, wallAt(3))
 		if got != s.want || got == events.Unobstructed && (g.Map == nil || g.Ref < begin) {

@@ -3,6 +3,7 @@ package events_test
 import (
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -74,14 +75,67 @@ func TestNewLog(t *testing.T) {
 	if err := a.BeginLog(t.Context()); !errors.Is(err, events.ErrNothingToRecover) {
 		t.Errorf("begin a log that has begun: %v", err)
 	}
+	other := startReplicaOn(s, func(cfg *events.ReplicaConfig, log *stream.Log) {
+		cfg.Snapshots, cfg.Archive = []events.Snapshots{kept}, stream.NewArchive(log)
+	})
+	other.until("told too", func(v events.View) bool { return strings.Contains(v.Problem, "sluice recover new-log") })
 	if err := a.NewLog(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	for _, r := range []*replica{a, c} {
+	for _, r := range []*replica{a, other} { // whoever asks again, before or after a new log is there
+		if err := r.NewLog(t.Context()); !errors.Is(err, events.ErrNothingToRecover) {
+			t.Errorf("delete it again: %v", err)
+		}
+	}
+	for _, r := range []*replica{a, c, other} {
 		r.fresh()
 		r.holds("a", `{"v":1}`)
 		r.holds("b", "")
 	}
+	if v := a.View(); v.Problem != "" {
+		t.Errorf("still told: %s", v.Problem)
+	}
+}
+
+// Before a log has begun, somebody writes a genesis into it that no program understands.
+func TestNewLogAfterAGenesisOfNoVersion(t *testing.T) {
+	s, kept := startServer(t), &shelf{}
+	var peer, follows atomic.Bool
+	forbidden := startReplica(s, func(c *events.ReplicaConfig) { c.Bootstrap.Forbid = true })
+	forbidden.until("there is a log", func(v events.View) bool { return v.Problem != "" })
+	poison := func() {
+		t.Helper()
+		genesis := `{"specversion":"1.0","id":"x","source":"/hand","type":"sluice.genesis","data":{"version":99}}`
+		if _, err := s.jetstream().Publish(t.Context(), testLog.Control(events.ControlGenesis), []byte(genesis)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	told := func(r *replica) {
+		t.Helper()
+		r.until("told what to do", func(v events.View) bool { return strings.Contains(v.Problem, "sluice recover new-log") })
+	}
+	poison()
+	a := startReplicaOn(s, func(c *events.ReplicaConfig, log *stream.Log) {
+		c.Snapshots, c.Archive = []events.Snapshots{kept}, stream.NewArchive(log)
+		c.AuditEvery = 200 * time.Millisecond
+		c.PeerHasState, c.PeerFollows = peer.Load, func(string) bool { return follows.Load() }
+	})
+	told(a)
+	refuses := func(why string, cond *atomic.Bool, want error) {
+		t.Helper()
+		cond.Store(true)
+		defer cond.Store(false)
+		a.until("refused: "+why, func(events.View) bool {
+			err := a.NewLog(t.Context())
+			return errors.Is(err, want) && strings.Contains(err.Error(), why)
+		})
+	}
+	refuses("another replica reads the log", &follows, events.ErrNothingToRecover)
+	refuses("ask one that has a state", &peer, events.ErrNotReady)
+	a.until("deleted", func(events.View) bool { return a.NewLog(t.Context()) == nil })
+	a.fresh()
+	a.put("a", `{"v":1}`)
+	a.until("saved", func(v events.View) bool { return kept.seq() == v.Seq })
 	if v := a.View(); v.Problem != "" {
 		t.Errorf("still told: %s", v.Problem)
 	}

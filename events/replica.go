@@ -35,6 +35,8 @@ type ReplicaConfig struct {
 	Broadcast func([]Event)
 	// PeerHasState reports whether another replica that has a state was heard of; nil: never.
 	PeerHasState func() bool
+	// PeerFollows reports whether another replica folds the log of that stream; nil: never.
+	PeerFollows func(streamID string) bool
 	// PeerState fetches the state of another replica whose position fits; nil: there is none.
 	PeerState func(ctx context.Context, fits func(Position) bool) (Transfer, bool)
 
@@ -87,7 +89,7 @@ type Replica struct {
 	unreadable string    // what is wrong with the journal
 	broken     string    // which invariant does not hold
 	stuck      time.Time // since when changes are pending though the log is followed; zero: none are
-	headless   bool      // the log cannot be folded, by nobody who could be asked
+	unfoldable error     // why the log cannot be folded, by nobody who could be asked: errNoBase, ErrFoldVersion
 	unbegun    bool      // the log has no state, and an operator decides whether it begins with this one
 	// interruption is the last reason logged: each is told once.
 	interruption string
@@ -124,6 +126,9 @@ func NewReplica(cfg ReplicaConfig) (*Replica, error) {
 	}
 	if cfg.PeerHasState == nil {
 		cfg.PeerHasState = func() bool { return false }
+	}
+	if cfg.PeerFollows == nil {
+		cfg.PeerFollows = func(string) bool { return false }
 	}
 	if cfg.PeerState == nil {
 		cfg.PeerState = func(context.Context, func(Position) bool) (Transfer, bool) { return Transfer{}, false }

@@ -1,28 +1,33 @@
 package events
 
-import "sluice/crdt"
+import (
+	"slices"
+
+	"sluice/crdt"
+)
 
 // Rivals finds the writes that competed, by reading the log in order: for what was folded
-// before this process began, or by nobody here. It knows only what it has read. Not safe for
+// before this process began, or by nobody here. It knows only what it has read, and of a key
+// the latest writes alone, by their stamps: two writes with one stamp are copies. Not safe for
 // concurrent use.
 type Rivals struct {
-	ref    uint64 // greatest time of the messages, as in a State
-	newest map[string]crdt.Entry
-	known  map[rivalKey]writer
+	ref   uint64              // greatest time of the messages, as in a State
+	known map[string][]writer // of each key, latest first, at most maxWriters
 }
 
-type rivalKey struct {
-	key   string
-	stamp crdt.Stamp
+// writer is who asked for the write with a stamp, and which write of the key was known then;
+// zero: none, or it does not tell.
+type writer struct {
+	stamp, seen crdt.Stamp
+	actor       string
 }
 
-// writer is who asked for a write, and what of the key was known then.
-type writer struct{ actor, seen string }
+// maxWriters are kept of a key: a write competes with the latest before it. The others stand in
+// for those that a fold has rejected, of which this does not hear.
+const maxWriters = 4
 
 // NewRivals has read nothing.
-func NewRivals() *Rivals {
-	return &Rivals{newest: map[string]crdt.Entry{}, known: map[rivalKey]writer{}}
-}
+func NewRivals() *Rivals { return &Rivals{known: map[string][]writer{}} }
 
 // Read takes in the next message and returns the conflict that it is part of; nil: none, or not
 // an event. What the fold rejected, result tells; empty: not known.
@@ -32,18 +37,45 @@ func (r *Rivals) Read(m Message, result Result) *Conflict {
 	if err != nil || result == ResultFuture || result == ResultExpired || result == ResultIgnored {
 		return nil
 	}
-	prior, e := r.newest[event.Subject], event.Entry()
+	effect := Effect{Event: event, Entry: crdt.Entry{Stamp: event.Stamp}, Result: ResultApplied}
+	if known := r.known[event.Subject]; len(known) > 0 {
+		effect.Prior.Stamp = known[0].stamp
+	}
 	if event.Raw() {
-		e.Stamp = crdt.Stamp{HLC: max(r.ref<<16, prior.Stamp.HLC+1), Node: m.Seq}
+		effect.Entry.Stamp = crdt.Stamp{HLC: max(r.ref<<16, effect.Prior.Stamp.HLC+1), Node: m.Seq}
 	}
-	r.known[rivalKey{e.Key, e.Stamp}] = writer{event.Actor, event.Seen}
-	effect := Effect{Event: event, Entry: e, Prior: prior, Result: ResultApplied}
-	if prior.Key != "" && e.Compare(prior) <= 0 {
+	stamp := effect.Entry.Stamp
+	if stamp.Compare(effect.Prior.Stamp) <= 0 {
 		effect.Result = ResultBeaten
-	} else {
-		r.newest[e.Key] = e
 	}
-	return r.Conflict(e.Key, e.Stamp.String(), effect.rival(), effect.Result == ResultBeaten)
+	r.remember(event, stamp)
+	return r.Conflict(event.Subject, stamp.String(), effect.rival(), effect.Result == ResultBeaten)
+}
+
+func (r *Rivals) remember(e Event, stamp crdt.Stamp) {
+	seen, _ := crdt.ParseStamp(e.Seen)
+	w, known := writer{stamp, seen, e.Actor}, r.known[e.Subject]
+	i, again := slices.BinarySearchFunc(known, stamp, func(w writer, s crdt.Stamp) int { return s.Compare(w.stamp) })
+	switch {
+	case again:
+		known[i] = w
+		return
+	case i == maxWriters:
+		return
+	case len(known) == maxWriters:
+		known = known[:maxWriters-1]
+	}
+	r.known[e.Subject] = slices.Insert(known, i, w)
+}
+
+// writer is that of the write of key with stamp; zero: it is not known any more.
+func (r *Rivals) writer(key string, stamp crdt.Stamp) writer {
+	for _, w := range r.known[key] {
+		if w.stamp == stamp {
+			return w
+		}
+	}
+	return writer{}
 }
 
 // Conflict is that of the write of key with stamp and its rival, which won or lost; nil if there
@@ -52,9 +84,8 @@ func (r *Rivals) Conflict(key, stamp string, rival crdt.Stamp, won bool) *Confli
 	if rival.IsZero() {
 		return nil
 	}
-	by := r.known[rivalKey{key, rival}]
-	own, err := crdt.ParseStamp(stamp)
-	if seen, seenErr := crdt.ParseStamp(by.seen); won && err == nil && seenErr == nil && seen.Compare(own) >= 0 {
+	by := r.writer(key, rival)
+	if own, err := crdt.ParseStamp(stamp); won && err == nil && by.seen.Compare(own) >= 0 {
 		return nil
 	}
 	return &Conflict{Stamp: rival.String(), Actor: by.actor, Won: won}

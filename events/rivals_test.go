@@ -2,6 +2,7 @@ package events_test
 
 import (
 	"fmt"
+	"runtime"
 	"testing"
 	"time"
 
@@ -50,4 +51,35 @@ func TestRivals(t *testing.T) {
 	if got := rivals.Read(events.Message{Seq: 99, Data: []byte("no event")}, ""); got != nil {
 		t.Errorf("no event: %v", got)
 	}
+}
+
+// What a reader of a long log remembers grows with the keys, not with the events.
+func TestRivalsRememberFewWritersOfAKey(t *testing.T) {
+	const keys, writes = 100, 500
+	rivals, before := events.NewRivals(), heap()
+	for i := range uint64(keys * writes) {
+		stamp := crdt.Stamp{HLC: i + 1, Node: 1<<63 | 5}
+		e := events.EntryEvent("test", crdt.Entry{Key: fmt.Sprint("service/s", i%keys), Stamp: stamp, Value: []byte(`{}`)})
+		e.Actor, e.Seen = "ci", crdt.Stamp{HLC: max(i, keys) - keys + 1, Node: 1<<63 | 5}.String()
+		data, err := e.Encode()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := rivals.Read(events.Message{Seq: i + 1, Data: data}, ""); got != nil {
+			t.Fatalf("write %d: %+v", i, got)
+		}
+	}
+	per := (heap() - before) / keys
+	runtime.KeepAlive(rivals)
+	if t.Logf("%d bytes a key, %.2f an event", per, float64(per)/writes); per > 10_000 {
+		t.Errorf("%d bytes a key after %d writes of each", per, writes)
+	}
+}
+
+// heap is what is in use, in bytes.
+func heap() int64 {
+	var m runtime.MemStats
+	runtime.GC()
+	runtime.ReadMemStats(&m)
+	return int64(m.HeapAlloc)
 }

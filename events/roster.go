@@ -103,10 +103,20 @@ func (r *Roster) Others() []string {
 
 // HasState reports whether another replica that is there has a state.
 func (r *Roster) HasState() bool {
+	return r.any(func(s *Status) bool { return s.StreamID != "" })
+}
+
+// Follows reports whether another replica that is there has a state of that log.
+func (r *Roster) Follows(streamID string) bool {
+	return r.any(func(s *Status) bool { return s.StreamID == streamID })
+}
+
+// any reports whether another replica that is there is such a one.
+func (r *Roster) any(is func(*Status) bool) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	for node, h := range r.heard {
-		if node != r.self && h.status.StreamID != "" && r.wall().Sub(h.at) <= heardWithin {
+		if node != r.self && is(&h.status) && r.wall().Sub(h.at) <= heardWithin {
 			return true
 		}
 	}

@@ -164,8 +164,12 @@ func TestOldStatusDoesNotReplaceANewerOne(t *testing.T) {
 		time.Sleep(time.Second)
 		r.Observe(status("b", 7))
 		r.Observe(old)
-		if got := r.Replicas(); len(got) != 1 || got[0].Live != 7 {
+		got := r.Replicas()
+		if len(got) != 1 || got[0].Live != 7 {
 			t.Errorf("%+v", got)
+		}
+		if !r.Follows(got[0].StreamID) || r.Follows("another") {
+			t.Errorf("b follows %q", got[0].StreamID)
 		}
 		if !r.HasState() {
 			t.Error("b has a state")

@@ -22,9 +22,6 @@ func (s *session) seed(ctx context.Context) error {
 	if err != nil || g == nil {
 		return err
 	}
-	if s.within(ctx, jitter(s.r.cfg.Bootstrap.Jitter)) {
-		return ctx.Err()
-	}
 	if err := s.r.publishGenesis(ctx, *g); err != nil {
 		return fmt.Errorf("publish the genesis: %w", err)
 	}
@@ -74,31 +71,51 @@ func (s *session) within(ctx context.Context, d time.Duration) bool {
 }
 
 // genesis is made of this replica's state, or of the newest snapshot, or is blank on a
-// first installation. It is nil if none is needed any more.
+// first installation, and is to be published at once: after every wait, the random one too,
+// all is looked at anew. It is nil if none is needed any more.
 func (s *session) genesis(ctx context.Context) (*Genesis, error) {
-	recalled, unknown := s.r.adoptNewest(ctx)
-	s.r.serveRecalled() // there is nothing better
-	for around := (Around{Unknown: unknown != nil}); ; around.Listened = true {
-		around.PeerHasState = s.r.cfg.PeerHasState()
+	for around := (Around{}); ; {
+		unknown := s.r.look(ctx, &around)
 		g, obstacle := s.r.decideGenesis(around)
-		wait := time.Second
+		var wait time.Duration
 		switch obstacle {
 		case Unobstructed:
-			if recalled {
-				return g, nil
-			}
-			return g, s.checkClock(ctx)
+			return g, nil
 		case ObstacleUnknown:
 			return nil, fmt.Errorf("the log is empty, and whether there is a snapshot is not known: %w", unknown)
 		case ObstacleListening:
-			wait = s.r.cfg.Bootstrap.PeerWait
+			wait, around.Listened = s.r.cfg.Bootstrap.PeerWait, true
 		case ObstaclePeer:
 			s.r.setProblem("the log is empty and another replica has the state: waiting for it to start the log")
+			wait, around.Waited = time.Second, false
+		case ObstacleWaiting:
+			if err := s.checkClock(ctx); err != nil {
+				return nil, err
+			}
+			wait, around.Waited = jitter(s.r.cfg.Bootstrap.Jitter), true
 		}
 		if s.within(ctx, wait) {
 			return nil, ctx.Err()
 		}
 	}
+}
+
+// look finds out where else a state may be: in a store, whose error it returns, and then, since
+// that may take its time, at a peer.
+func (r *Replica) look(ctx context.Context, around *Around) error {
+	var unknown error
+	if !r.hasState() {
+		_, unknown = r.adoptNewest(ctx)
+	}
+	r.serveRecalled() // there is nothing better
+	around.Unknown, around.PeerHasState = unknown != nil, r.cfg.PeerHasState()
+	return unknown
+}
+
+func (r *Replica) hasState() bool {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.core.State() != nil
 }
 
 // decideGenesis asks the core.
@@ -114,9 +131,12 @@ func (r *Replica) genesisID() string {
 	return fmt.Sprintf("genesis-%016x-%d", r.cfg.Node, r.cfg.Wall().UnixNano())
 }
 
-// checkClock compares this machine's clock with the log's: a blank genesis from the future
-// would make every later write look expired.
+// checkClock compares this machine's clock with the log's, if that is to begin blank: such a
+// genesis from the future would make every later write look expired.
 func (s *session) checkClock(ctx context.Context) error {
+	if s.r.hasState() {
+		return nil
+	}
 	seq, err := s.r.cfg.Log.Append(ctx, Tick(s.r.cfg.Subjects, s.r.tickID()))
 	if err != nil {
 		return fmt.Errorf("compare the clock with the log's: %w", err)

@@ -38,7 +38,7 @@ func (r *Replica) follow(ctx context.Context) error {
 			backoff = minBackoff
 		}
 		if errors.Is(err, ErrFoldVersion) { // goes on serving; only another log or program helps
-			r.setProblem("the log is of a newer version of this program: run that, this one does not fold it")
+			r.alien()
 			backoff = r.cfg.AuditEvery
 		}
 		if err := pause(ctx, backoff); err != nil {
@@ -124,7 +124,7 @@ func (r *Replica) connect(ctx context.Context) (*session, error) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	r.rebuilding()
-	r.headless = false
+	r.unfoldable = nil
 	var p Progress
 	s.steps, p = r.core.Rebuild(info, base)
 	s.progressed(p)
@@ -139,7 +139,7 @@ func (s *session) begin(m *Message) bool {
 	if s.serving = s.r.core.Continues(s.info, m); !s.serving {
 		return false
 	}
-	s.r.headless = false
+	s.r.unfoldable = nil
 	var p Progress
 	s.steps, p = s.r.core.Continue(s.info)
 	s.progressed(p)

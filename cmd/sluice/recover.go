@@ -23,8 +23,9 @@ Each is refused while there is nothing to recover.`,
 	}
 	for _, c := range []struct{ action, short, long, example string }{
 		{string(api.RecoverNewLog), "Delete a log that nobody can read any more, and begin a new one",
-			`Delete the log whose head is gone and that no snapshot, checkpoint or replica's state fits. The replicas
-begin a new one with their states; what was logged after those is lost. Ask a replica that has a state.`,
+			`Delete the log whose head is gone and that no snapshot, checkpoint or replica's state fits, or that asks for a
+version of the program that there is not. The replicas begin a new one with their states; what was logged after
+those is lost. Ask a replica that has a state.`,
 			"  sluice status\n  sluice recover new-log --api http://proxy-1:8080"},
 		{string(api.RecoverBeginLog), "Let an empty log begin with the called replica's state, however old",
 			`Let an empty log begin with the state of the called replica although --no-bootstrap leaves that to you, or

@@ -179,7 +179,8 @@ func (c *Client) Health(ctx context.Context) error {
 }
 
 // Events hands the events that q selects to handle, in order; with q.Follow until ctx
-// ends or handle returns an error. Kind is service (also if empty) or overlay.
+// ends or handle returns an error. Kind is service (also if empty) or overlay. A list that ends
+// early ends with the *Problem why.
 func (c *Client) Events(ctx context.Context, q events.Query, handle func(events.Record) error) error {
 	v := url.Values{}
 	v.Set("after", strconv.FormatUint(q.After, 10))
@@ -204,11 +205,17 @@ func (c *Client) Events(ctx context.Context, q events.Query, handle func(events.
 	lines := bufio.NewScanner(res.Body)
 	lines.Buffer(nil, maxLine)
 	for lines.Scan() {
-		var rec events.Record
-		if err := json.Unmarshal(lines.Bytes(), &rec); err != nil {
+		var line struct {
+			events.Record
+			failure
+		}
+		if err := json.Unmarshal(lines.Bytes(), &line); err != nil {
 			return fmt.Errorf("read event: %w", err)
 		}
-		if err := handle(rec); err != nil {
+		if line.Problem != nil {
+			return line.Problem
+		}
+		if err := handle(line.Record); err != nil {
 			return err
 		}
 	}

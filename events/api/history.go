@@ -48,8 +48,10 @@ func (s *Server) events(w http.ResponseWriter, r *http.Request, _ caller) error 
 	case !out.begun:
 		return err
 	}
-	// The status is long sent; cutting the connection is the only way to say "not complete".
+	// The status is long sent: what was read goes out, then the reason, and cutting the connection
+	// says "not complete" to whoever does not know that.
 	s.log.Warn().Err(err).Msg("event stream ended early")
+	out.fail(err)
 	panic(http.ErrAbortHandler)
 }
 
@@ -156,19 +158,40 @@ func (o *eventWriter) write(rec events.Record) error {
 }
 
 func (o *eventWriter) line(rec events.Record) error {
-	if !o.sse {
-		return encode(o.w, rec)
-	}
-	data, err := json.Marshal(rec)
-	if err != nil {
-		return err
-	}
 	name := "unreadable"
 	if rec.Kind != "" {
 		name = rec.Kind + "." + rec.Action
 	}
-	_, err = fmt.Fprintf(o.w, "id: %d\nevent: %s\ndata: %s\n\n", rec.Seq, name, data)
+	return o.item(rec.Seq, name, rec)
+}
+
+func (o *eventWriter) item(seq uint64, name string, v any) error {
+	if !o.sse {
+		return encode(o.w, v)
+	}
+	data, err := json.Marshal(v)
+	if err != nil {
+		return err
+	}
+	id := ""
+	if seq > 0 { // where a reader goes on who connects again; what is in no log leaves that as it is
+		id = fmt.Sprintf("id: %d\n", seq)
+	}
+	_, err = fmt.Fprintf(o.w, "%sevent: %s\ndata: %s\n\n", id, name, data)
 	return err
+}
+
+// failure is the last line of a list that is not complete.
+type failure struct {
+	Problem *Problem `json:"problem"`
+}
+
+// fail tells the reader, if that is still there, why no more comes.
+func (o *eventWriter) fail(err error) {
+	o.flush = true
+	if o.rc.SetWriteDeadline(time.Now().Add(writePatience)) == nil && o.item(0, "problem", failure{problemOf(err)}) == nil {
+		_ = o.sent() // there is nobody left to tell
+	}
 }
 
 // sent passes on what a following reader waits for, and lifts the deadline until the next.

@@ -75,7 +75,7 @@ func (w *world) operate() {
 	if newest != nil {
 		w.operator++
 		w.forced = true
-		g, _ := newest.core.Genesis(events.Around{}, newest.wall())
+		g, _ := newest.core.Genesis(events.Around{Waited: true}, newest.wall())
 		g.Force = true
 		newest.publishGenesis(g)
 	}

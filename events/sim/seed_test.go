@@ -27,7 +27,7 @@ func (n *node) seed() {
 	}
 	n.seedAt = n.w.now + n.w.upTo(10_000) + sessionMs
 	peer := slices.ContainsFunc(n.w.nodes, func(o *node) bool { return o != n && n.hears(o) && o.core.State() != nil })
-	g, obstacle := n.core.Genesis(events.Around{Listened: true, PeerHasState: peer}, n.wall())
+	g, obstacle := n.core.Genesis(events.Around{Listened: true, Waited: true, PeerHasState: peer}, n.wall())
 	if obstacle != events.Unobstructed {
 		return
 	}

@@ -2,6 +2,7 @@ package node
 
 import (
 	"context"
+	"slices"
 
 	"sluice/crdt"
 	"sluice/events"
@@ -19,35 +20,14 @@ var _ api.History = history{}
 
 // Records hands out the events that q selects, in order.
 func (h history) Records(ctx context.Context, q events.Query, handle func(events.Record) error) error {
-	if q.Kind == events.KindRejected {
-		return each(h.replica.Rejected(), q.Key, "", handle)
-	}
-	subject, err := q.Subject(h.subjects)
+	next, err := h.reader(q, handle)
 	if err != nil {
 		return err
 	}
-	after := q.After
-	if q.Conflicts {
-		if err := each(h.replica.Contests(), q.Key, q.Kind, handle); err != nil {
-			return err
-		}
-		after = 0 // what a write competed with may lie far back
-	}
-	rivals := events.NewRivals()
 	for {
 		changed := h.replica.Changed()
-		if end := h.replica.View().Seq; end > after {
-			err := h.read(ctx, after, subject, func(m events.Message) error {
-				after = m.Seq
-				return h.record(ctx, q, m, rivals, handle)
-			})
-			if err != nil {
-				return err
-			}
-			after = max(after, end)
-		}
-		if !q.Follow {
-			return nil
+		if err := next(ctx); err != nil || !q.Follow {
+			return err
 		}
 		select {
 		case <-ctx.Done():
@@ -55,6 +35,39 @@ func (h history) Records(ctx context.Context, q events.Query, handle func(events
 		case <-changed:
 		}
 	}
+}
+
+// reader hands out, at each call, what there is to be read since the one before.
+func (h history) reader(q events.Query, handle func(events.Record) error) (func(context.Context) error, error) {
+	var other unseen
+	if q.Kind == events.KindRejected {
+		return func(context.Context) error { return each(other.of(h.replica.Rejected()), q.Key, "", handle) }, nil
+	}
+	subject, err := q.Subject(h.subjects)
+	if err != nil {
+		return nil, err
+	}
+	after, rivals := q.After, events.NewRivals()
+	if q.Conflicts {
+		after = 0 // what a write competed with may lie far back
+	}
+	return func(ctx context.Context) error {
+		if q.Conflicts {
+			if err := each(other.of(h.replica.Contests()), q.Key, q.Kind, handle); err != nil {
+				return err
+			}
+		}
+		end := h.replica.View().Seq
+		if end <= after {
+			return nil
+		}
+		err := h.read(ctx, after, subject, func(m events.Message) error {
+			after = m.Seq
+			return h.record(ctx, q, m, rivals, handle)
+		})
+		after = max(after, end)
+		return err
+	}, nil
 }
 
 func (h history) record(ctx context.Context, q events.Query, m events.Message, rivals *events.Rivals, handle func(events.Record) error) error {
@@ -86,6 +99,22 @@ func (h history) conflict(ctx context.Context, q events.Query, r *events.Record,
 	var err error // it may stand before what was asked for
 	c.Actor, err = h.actor(ctx, r.Key, rival)
 	return c, err
+}
+
+// unseen is the part of a growing list that was not seen yet; its oldest records may be gone.
+type unseen struct{ key, stamp string }
+
+func (u *unseen) of(list []events.Record) []events.Record {
+	for i, r := range slices.Backward(list) {
+		if r.Key == u.key && r.Stamp == u.stamp {
+			list = list[i+1:]
+			break
+		}
+	}
+	if n := len(list); n > 0 {
+		u.key, u.stamp = list[n-1].Key, list[n-1].Stamp
+	}
+	return list
 }
 
 // each hands out records that are in no log, of one key and kind; empty: of all.

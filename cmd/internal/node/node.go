@@ -121,7 +121,7 @@ func (n *Node) openReplica(context.Context) error {
 	n.replica, err = events.NewReplica(events.ReplicaConfig{
 		Subjects: n.subjects, Name: n.cfg.Name, Node: node, Log: n.log, Snapshots: snapshots,
 		Archive: stream.NewArchive(n.log), CheckpointEvery: n.cfg.CheckpointEvery,
-		PeerHasState: roster.HasState, Bootstrap: n.bootstrap(),
+		PeerHasState: roster.HasState, PeerFollows: roster.Follows, Bootstrap: n.bootstrap(),
 		PeerState: func(ctx context.Context, fits func(events.Position) bool) (events.Transfer, bool) {
 			return n.exchange.State(ctx, fits) // it is there before Run
 		},
