@@ -10,9 +10,9 @@ const (
 	// threads as a small machine has cores, the one that comes back from the disk has to wait
 	// for its turn after each event.
 	leastThreads = 4
-	// heapGrowth in percent: a replica's heap is small, and collecting it takes time from the
-	// requests under a stream of changes.
-	heapGrowth = 160
+	// heapGrowth in percent, below Go's default: a replica's heap is small and quickly collected, and
+	// what waits to be collected would be most of its memory.
+	heapGrowth = 75
 )
 
 // tune sets what Go leaves to the program; GOMAXPROCS and GOGC of the environment win.

@@ -78,7 +78,7 @@ func haproxies(t testing.TB, p *process) []int {
 // memory is the resident memory of a replica, Sluice itself and HAProxy, in MB.
 func memory(t testing.TB, r *replica) (sluice, haproxy float64) {
 	t.Helper()
-	haproxy = settled(t, haproxies(t, r.process))
+	haproxy = settled(t, r.process)
 	sluice, err := resident(r.cmd.Process.Pid)
 	if err != nil {
 		t.Fatal(err)
@@ -86,13 +86,13 @@ func memory(t testing.TB, r *replica) (sluice, haproxy float64) {
 	return sluice, haproxy
 }
 
-// settled waits until the memory of the processes stays the same for a second: for a
-// moment after a start HAProxy's master has all that the worker has.
-func settled(t testing.TB, pids []int) (now float64) {
+// settled waits until the memory of p's HAProxy stays the same for a second: for a moment after a
+// start its master has all that the worker has, and a load changes the worker.
+func settled(t testing.TB, p *process) (now float64) {
 	t.Helper()
 	before, since := 0.0, time.Now()
 	eventually(t, 30*time.Second, "memory has settled", func() (err error) {
-		if now, err = resident(pids...); err != nil {
+		if now, err = resident(haproxies(t, p)...); err != nil {
 			return err
 		}
 		if math.Abs(now-before) > 1 {
