@@ -46,6 +46,18 @@ func publish(tb testing.TB, js jetstream.JetStream, within time.Duration) uint64
 	return ack.Sequence
 }
 
+// startWithMessage starts a broker on dir and stores a first message.
+func startWithMessage(tb testing.TB, dir string) (*broker.Server, jetstream.JetStream) {
+	tb.Helper()
+	b := start(tb, config(dir))
+	js := connect(tb, "", nats.InProcessServer(b))
+	declare(tb, js)
+	if publish(tb, js, patience) != 1 {
+		tb.Fatal("the first message is not stored")
+	}
+	return b, js
+}
+
 // fail fills the disk and writes until the broker knows.
 func fail(tb testing.TB, b *broker.Server, js jetstream.JetStream) (makeRoom func()) {
 	tb.Helper()
@@ -63,12 +75,7 @@ func fail(tb testing.TB, b *broker.Server, js jetstream.JetStream) (makeRoom fun
 // NATS server by itself would refuse all writes until it is restarted.
 func TestFullDisk(t *testing.T) {
 	dir := t.TempDir()
-	b := start(t, config(dir))
-	js := connect(t, "", nats.InProcessServer(b))
-	declare(t, js)
-	if publish(t, js, patience) != 1 {
-		t.Fatal("the first message is not stored")
-	}
+	b, js := startWithMessage(t, dir)
 	before := b.JetStream()
 
 	makeRoom := fail(t, b, js)
@@ -97,12 +104,7 @@ func TestFullDisk(t *testing.T) {
 
 func TestFullDiskDoesNotKeepTheBroker(t *testing.T) {
 	dir := t.TempDir()
-	b := start(t, config(dir))
-	js := connect(t, "", nats.InProcessServer(b))
-	declare(t, js)
-	if publish(t, js, patience) != 1 {
-		t.Fatal("the first message is not stored")
-	}
+	b, js := startWithMessage(t, dir)
 	makeRoom := fail(t, b, js)
 	shutdown(t, b)
 	makeRoom()

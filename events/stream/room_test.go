@@ -1,7 +1,6 @@
 package stream_test
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"strings"
@@ -25,28 +24,10 @@ func startServerOf(tb testing.TB, maxStore int64) *testServer {
 	return s
 }
 
-// text is a log of this program. Safe for concurrent use.
-type text struct {
-	mu  sync.Mutex
-	buf bytes.Buffer
-}
-
-func (t *text) Write(p []byte) (int, error) {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.buf.Write(p)
-}
-
-func (t *text) String() string {
-	t.mu.Lock()
-	defer t.mu.Unlock()
-	return t.buf.String()
-}
-
 // automatic is a log whose size nobody set, and what is logged about it.
-func automatic(tb testing.TB, s *testServer, namespace string) (*stream.Log, *text) {
+func automatic(tb testing.TB, s *testServer, namespace string) (*stream.Log, *buffer) {
 	tb.Helper()
-	out := &text{}
+	out := &buffer{}
 	conn, err := stream.Connect(stream.ConnConfig{URL: s.ClientURL(), Name: "test", Logger: zerolog.New(out)})
 	if err != nil {
 		tb.Fatal(err)
